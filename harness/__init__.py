@@ -1,0 +1,1 @@
+"""Plan, schedule, trial, record: measures how long each submission takes to reach each target."""

@@ -1,0 +1,17 @@
+"""Every error that Pacer raises on purpose. The command line prints their text and no traceback."""
+
+
+class PacerError(Exception):
+    """Something went wrong that the user can mend; the message says what, what was expected and what to type."""
+
+
+class UsageError(PacerError):
+    """A setting or an argument cannot be used."""
+
+
+class SubmissionError(PacerError):
+    """A submission cannot be found or loaded."""
+
+
+class RecordsError(PacerError):
+    """A results folder cannot be read or written."""

@@ -1,0 +1,197 @@
+"""What a trial leaves behind, and its file: the source of truth that every score is computed from.
+
+Imports neither torch nor ray, so that scoring can read records anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from harness.errors import RecordsError
+
+SCHEMA = 1
+
+
+class Outcome(StrEnum):
+    """How a trial ended."""
+
+    REACHED = "reached"  # an evaluation met the target
+    BUDGET = "budget"  # the budget ran out first
+    COMPLETE = "complete"  # the submission said it was done, or the asked number of steps was made
+    OUTRUN = "outrun"  # another trial of its study was faster already, so it could not change the result
+    DIVERGED = "diverged"  # the loss or the metric stopped being a finite number
+    ERROR = "error"  # the submission raised, exited or broke the rules
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The validation metric after `step` updates and `examples` examples, at submission time `time_s`.
+
+    `value` is None where the metric was not a finite number. `train_loss` is the mean of the losses returned by
+    `update` since the last evaluation, None likewise.
+    """
+
+    step: int
+    examples: int
+    time_s: float
+    value: float | None
+    train_loss: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a trial broke: the hook, and for an exception its type, text, place in the submission and traceback."""
+
+    hook: str
+    kind: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One trial. Times in seconds; `time_s` of evaluations is submission time, `wall_s` that of the whole trial.
+
+    `ledger` lists (account, seconds) in the order in which they were spent. `fingerprint` names the hardware
+    that the trial is comparable on. `started` and `clock_started` and `ended` are Unix times.
+    """
+
+    suite: str
+    workload: str
+    submission: str
+    ruleset: str
+    seed: int
+    study: int
+    trial: int
+    workload_hash: str
+    submission_hash: str
+    outcome: Outcome
+    evaluations: tuple[Evaluation, ...]
+    metric: str
+    higher_is_better: bool
+    target: float
+    test_value: float | None
+    hp: Mapping[str, Any]
+    step_hint: int
+    batch_size: int
+    budget_s: float
+    evaluation_period_s: float
+    ledger: tuple[tuple[str, float], ...]
+    wall_s: float
+    started: float
+    clock_started: float
+    ended: float
+    device: str
+    hardware: str
+    fingerprint: str
+    versions: Mapping[str, str]
+    code: str
+    failure: Failure | None = None
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise ValueError(f"record of schema {self.schema}, this version reads {SCHEMA}")
+        for before, after in zip(self.evaluations, self.evaluations[1:], strict=False):
+            if after.time_s < before.time_s or after.step < before.step:
+                raise ValueError(f"evaluations go back in time: {before} then {after}")
+        for evaluation in self.evaluations:
+            if evaluation.value is not None and not math.isfinite(evaluation.value):
+                raise ValueError(f"{evaluation}: a value is a finite number or None")
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """What identifies a trial: a second record with the same key repeats the first."""
+        return (
+            self.suite, self.workload, self.workload_hash, self.submission, self.submission_hash,
+            self.ruleset, self.seed, self.study, self.trial, self.fingerprint,
+        )  # fmt: skip
+
+    @property
+    def crossing(self) -> Evaluation | None:
+        """The first evaluation that met the target, or None."""
+        for evaluation in self.evaluations:
+            if evaluation.value is None:
+                continue
+            if evaluation.value >= self.target if self.higher_is_better else evaluation.value <= self.target:
+                return evaluation
+        return None
+
+    @property
+    def submission_s(self) -> float:
+        """Submission time used by the trial."""
+        return sum(seconds for account, seconds in self.ledger if account in ("setup", "training"))
+
+
+def to_json(record: Record) -> str:
+    """One line of strict JSON (no NaN)."""
+    return json.dumps(asdict(record), allow_nan=False, separators=(",", ":"))
+
+
+def from_json(line: str) -> Record:
+    """The record of one line. Raises ValueError where the line is not one."""
+    data = json.loads(line)
+    try:
+        data["outcome"] = Outcome(data["outcome"])
+        data["evaluations"] = tuple(Evaluation(**e) for e in data["evaluations"])
+        data["ledger"] = tuple((account, seconds) for account, seconds in data["ledger"])
+        data["failure"] = Failure(**data["failure"]) if data["failure"] else None
+        return Record(**data)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a record of this version: {error}") from error
+
+
+class RecordStore:
+    """The records of one results folder: `RESULTS/SUITE/trials.jsonl`, appended to and never rewritten."""
+
+    def __init__(self, results: Path, suite: str) -> None:
+        self.folder = results / suite
+        self.path = self.folder / "trials.jsonl"
+        self._lock = FileLock(self.folder / ".trials.lock")
+
+    def append(self, record: Record) -> None:
+        """Adds one record, on disk when this returns. Safe for several writers. Raises RecordsError on a full disk."""
+        line = to_json(record).encode() + b"\n"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._lock, open(self.path, "a+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                if size:  # a writer that was killed may have left half a line: it must not swallow this one
+                    file.seek(size - 1)
+                    line = line if file.read(1) == b"\n" else b"\n" + line
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RecordsError(
+                f"could not write a record to {self.path}: {error}. Finished trials are safe; free the disk "
+                "or pass another RESULTS folder, then run the same command again."
+            ) from error
+
+    def read(self) -> tuple[list[Record], list[str]]:
+        """All records, the first of each key, and a warning for each line that is not one."""
+        if not self.path.exists():
+            return [], []
+        records: dict[tuple[str | int, ...], Record] = {}
+        warnings: list[str] = []
+        for number, line in enumerate(self.path.read_bytes().split(b"\n"), 1):
+            if not line:
+                continue
+            try:
+                record = from_json(line.decode())
+            except ValueError as error:
+                warnings.append(f"{self.path}:{number} is not a record and was left out ({error})")
+            else:
+                records.setdefault(record.key, record)
+        return list(records.values()), warnings

@@ -1,0 +1,1 @@
+"""The training algorithms under test: one file each, plus the interface that they implement."""

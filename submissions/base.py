@@ -1,0 +1,138 @@
+"""The interface of a submission. Only `name` and `configure` must be written; everything else has a default.
+
+    class MyAdam(Submission):
+        name = "my_adam"
+        space = {"lr": LogUniform(1e-4, 1e-1)}
+        defaults = {"lr": 1e-3}
+
+        def configure(self, model, workload, hp):
+            return torch.optim.Adam(model.parameters(), lr=hp.lr)
+
+One instance serves one trial, in the trial's own process, so a submission may keep what it likes on `self`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from submissions.space import Domain
+from workloads.base import Batch, LossFunction, LossKind, Role
+
+
+class TrainingComplete(Exception):
+    """Raised by a submission to end its trial early: it will not get better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadView:
+    """What a general training algorithm may know of the problem. The workload's name is not part of it.
+
+    `roles` maps parameter names, as in `model.named_parameters()`, to what they are for. `step_hint` is the
+    reference algorithm's horizon in steps of `batch_size`; `budget_s` the submission time allowed, in seconds.
+    """
+
+    loss_kind: LossKind
+    roles: Mapping[str, Role]
+    train_examples: int
+    batch_size: int
+    step_hint: int
+    budget_s: float
+    target: float
+    higher_is_better: bool
+    device: torch.device
+    seed: int
+
+
+class Batches(Protocol):
+    """The training examples. `next` walks through shuffled epochs, `take` gives any rows asked for."""
+
+    def next(self, size: int) -> Batch: ...
+
+    def take(self, index: np.ndarray) -> Batch: ...
+
+
+@dataclass
+class Training:
+    """A trial under way: what every hook is given. `step` counts finished updates; `optimizer` and `schedule` are
+    what `configure` returned; `hp` holds the hyperparameters as attributes."""
+
+    model: nn.Module
+    workload: WorkloadView
+    hp: SimpleNamespace
+    loss_function: LossFunction
+    clock: Callable[[], float]
+    optimizer: Optimizer | None = None
+    schedule: LRScheduler | None = None
+    step: int = 0
+
+    def loss(self, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+        """Mean loss of the model on a batch, a scalar with its graph."""
+        return self.loss_function(self.model(*batch.inputs), batch, label_smoothing=label_smoothing).mean()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Submission time used so far, in seconds, as the player sees it (the referee's clock decides)."""
+        return self.clock()
+
+
+class Submission(ABC):
+    """A training algorithm: how the model's parameters are moved, from which batches, with which settings.
+
+    `space` is searched in the external ruleset; `defaults` is the one point of the self-tuning ruleset.
+    """
+
+    name: ClassVar[str]
+    space: ClassVar[Mapping[str, Domain]] = {}
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
+    @abstractmethod
+    def configure(
+        self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace
+    ) -> Optimizer | tuple[Optimizer, LRScheduler] | None:
+        """Prepares training, on the clock. Returns an optimizer, or one with its schedule, or None."""
+
+    def batch_size(self, workload: WorkloadView) -> int:
+        """Examples in the next batch; asked before each step."""
+        return workload.batch_size
+
+    def select(self, training: Training, batches: Batches) -> Batch:
+        """Chooses the examples of the next step."""
+        return batches.next(self.batch_size(training.workload))
+
+    def update(self, training: Training, batch: Batch) -> Tensor:
+        """Makes one step and returns its loss. The schedule advances with the optimizer."""
+        assert training.optimizer is not None, "a submission whose configure returns None overrides update"
+        training.optimizer.zero_grad(set_to_none=True)
+        loss = training.loss(batch)
+        loss.backward()
+        training.optimizer.step()
+        if training.schedule is not None:
+            training.schedule.step()
+        return loss.detach()
+
+    def before_eval(self, training: Training) -> None:  # noqa: B027 - optional hook
+        """Puts the weights to be judged into the model, on the clock (averaged weights, for example)."""
+
+    def after_eval(self, training: Training) -> None:  # noqa: B027 - optional hook
+        """Puts the training weights back, on the clock."""
+
+    def state_dict(self, training: Training) -> dict[str, Any]:
+        """Everything, beside the model's weights, that training needs to go on from here."""
+        parts = {"optimizer": training.optimizer, "schedule": training.schedule}
+        return {name: part.state_dict() for name, part in parts.items() if part is not None}
+
+    def load_state_dict(self, training: Training, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` gave, after `configure`."""
+        for name, part in (("optimizer", training.optimizer), ("schedule", training.schedule)):
+            if part is not None:
+                part.load_state_dict(state[name])

@@ -1,0 +1,71 @@
+"""Hyperparameter search spaces: one domain a hyperparameter, each a map from the unit interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Domain(Protocol):
+    """The values that one hyperparameter may take."""
+
+    def at(self, u: float) -> Any:
+        """The value at quantile `u` in [0, 1)."""
+        ...
+
+    def __contains__(self, value: object) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Real numbers from `low` to `high`, evenly spread."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"Uniform({self.low}, {self.high}): expected low < high")
+
+    def at(self, u: float) -> float:
+        return self.low + u * (self.high - self.low)
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Positive numbers from `low` to `high` whose logarithms are evenly spread."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low < self.high:
+            raise ValueError(f"LogUniform({self.low}, {self.high}): expected 0 < low < high")
+
+    def at(self, u: float) -> float:
+        return math.exp(math.log(self.low) + u * (math.log(self.high) - math.log(self.low)))
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True, init=False)
+class Choice:
+    """One of several values, each as likely as the others."""
+
+    values: tuple[Any, ...]
+
+    def __init__(self, *values: Any) -> None:
+        if not values:
+            raise ValueError("Choice(): expected at least one value")
+        object.__setattr__(self, "values", values)
+
+    def at(self, u: float) -> Any:
+        return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.values

@@ -1,0 +1,1 @@
+"""What is trained: fixed datasets, models, losses, metrics and targets."""

@@ -1,0 +1,141 @@
+"""The types that a workload is made of. A workload is a value: a variant of it is `dataclasses.replace`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor, nn
+
+from workloads.datasets.base import Dataset
+
+Arrays = Mapping[str, np.ndarray]
+"""One split of a dataset: arrays that share their first dimension, the examples."""
+
+
+class Role(StrEnum):
+    """What a parameter is for, so that a general algorithm can treat kinds of tensors differently."""
+
+    WEIGHT = "weight"
+    CONV = "conv"
+    EMBEDDING = "embedding"
+    ATTENTION = "attention"
+    HEAD = "head"
+    BIAS = "bias"
+    NORM_SCALE = "norm_scale"
+    NORM_BIAS = "norm_bias"
+
+
+class LossKind(StrEnum):
+    CROSS_ENTROPY = "cross_entropy"
+    BINARY_CROSS_ENTROPY = "binary_cross_entropy"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some examples: the model's inputs, the targets of the loss, and the examples' row numbers in their split.
+
+    Every tensor has the examples as its first dimension. `index` is int64 of shape [examples].
+    """
+
+    inputs: tuple[Tensor, ...]
+    targets: Tensor
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+class LossTerms(NamedTuple):
+    """Loss of each example, summed over its valid units (tokens, labels), and how many units those are.
+
+    Both of shape [examples]; the mean loss of the batch is `summed.sum() / units.sum()`.
+    """
+
+    summed: Tensor
+    units: Tensor
+
+    def mean(self) -> Tensor:
+        return self.summed.sum() / self.units.sum()
+
+
+LossFunction = Callable[..., LossTerms]
+"""`loss(outputs, batch, label_smoothing=0.0)`, outputs being what the model returns for `batch.inputs`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """How a model is judged. `rows(outputs, batch)` gives [examples, k] numbers, `reduce` turns all rows into one."""
+
+    name: str
+    rows: Callable[[Tensor, Batch], Tensor]
+    reduce: Callable[[Tensor], float]
+    higher_is_better: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A fixed training problem at one scale.
+
+    `step_hint` counts steps of `batch_size` examples: the horizon of the reference algorithm. The validation
+    metric is evaluated `evaluations` times over that horizon. `train_examples` and its like keep the first rows
+    of a split (splits are stored shuffled), None keeps all. `model` builds the network with PyTorch's current
+    random state; `heads` names the parameters of the output layer. `target` is None until `make targets` has set
+    it at this scale.
+    """
+
+    name: str
+    scale: str
+    task: str
+    dataset: Dataset
+    model: Callable[[], nn.Module]
+    loss: LossFunction
+    loss_kind: LossKind
+    metric: Metric
+    collate: Callable[[Arrays, np.ndarray], Batch]
+    batch_size: int
+    step_hint: int
+    evaluations: int = 20
+    eval_batch_size: int = 500
+    train_examples: int | None = None
+    validation_examples: int | None = None
+    test_examples: int | None = None
+    heads: tuple[str, ...] = ()
+    target: float | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for key in ("batch_size", "step_hint", "evaluations", "eval_batch_size"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"workload {self.name}: {key} is {getattr(self, key)}, expected at least 1")
+
+    @property
+    def steps_per_evaluation(self) -> float:
+        """Reference steps between two evaluations."""
+        return self.step_hint / self.evaluations
+
+    def reaches(self, value: float | None) -> bool:
+        """Whether a validation value meets the target; never for a value that is not finite (None)."""
+        if value is None or self.target is None:
+            return False
+        return value >= self.target if self.metric.higher_is_better else value <= self.target
+
+    def definition(self) -> str:
+        """Twelve hex digits that change when anything does that a result depends on, the target aside."""
+        facts = {k: _stable(v) for k, v in sorted(vars(self).items()) if k != "target"}
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
+
+def _stable(value: object) -> object:
+    """A value's text without memory addresses."""
+    if isinstance(value, partial):
+        return (_stable(value.func), [_stable(a) for a in value.args], sorted(value.keywords.items()))
+    if isinstance(value, Dataset):
+        return (value.name, value.version)
+    if isinstance(value, Metric):
+        return value.name
+    return getattr(value, "__qualname__", None) or repr(value)

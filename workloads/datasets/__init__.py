@@ -1,0 +1,1 @@
+"""Real data out of published packages: one file a dataset."""
