@@ -64,7 +64,8 @@ class Record:
     """One trial. Times in seconds; `time_s` of evaluations is submission time, `wall_s` that of the whole trial.
 
     `ledger` lists (account, seconds) in the order in which they were spent. `fingerprint` names the hardware
-    that the trial is comparable on. `started` and `clock_started` and `ended` are Unix times.
+    that the trial is comparable on. `target` is None only while targets are being set. `started`,
+    `clock_started` and `ended` are Unix times.
     """
 
     suite: str
@@ -80,7 +81,7 @@ class Record:
     evaluations: tuple[Evaluation, ...]
     metric: str
     higher_is_better: bool
-    target: float
+    target: float | None
     test_value: float | None
     hp: Mapping[str, Any]
     step_hint: int
@@ -121,6 +122,8 @@ class Record:
     @property
     def crossing(self) -> Evaluation | None:
         """The first evaluation that met the target, or None."""
+        if self.target is None:
+            return None
         for evaluation in self.evaluations:
             if evaluation.value is None:
                 continue
@@ -161,7 +164,7 @@ class RecordStore:
         self._lock = FileLock(self.folder / ".trials.lock")
 
     def append(self, record: Record) -> None:
-        """Adds one record, on disk when this returns. Safe for several writers. Raises RecordsError on a full disk."""
+        """Adds one record, on disk when this returns. Several may write. Raises RecordsError on a full disk."""
         line = to_json(record).encode() + b"\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

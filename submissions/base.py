@@ -38,7 +38,8 @@ class WorkloadView:
     """What a general training algorithm may know of the problem. The workload's name is not part of it.
 
     `roles` maps parameter names, as in `model.named_parameters()`, to what they are for. `step_hint` is the
-    reference algorithm's horizon in steps of `batch_size`; `budget_s` the submission time allowed, in seconds.
+    reference algorithm's horizon in steps of `batch_size`; `budget_s` the submission time allowed, in seconds;
+    `target` the validation metric to reach, None while it is being set.
     """
 
     loss_kind: LossKind
@@ -47,7 +48,7 @@ class WorkloadView:
     batch_size: int
     step_hint: int
     budget_s: float
-    target: float
+    target: float | None
     higher_is_better: bool
     device: torch.device
     seed: int

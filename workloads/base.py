@@ -70,7 +70,7 @@ LossFunction = Callable[..., LossTerms]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """How a model is judged. `rows(outputs, batch)` gives [examples, k] numbers, `reduce` turns all rows into one."""
+    """How a model is judged: `rows(outputs, batch)` gives [examples, k] numbers, `reduce` makes all rows one."""
 
     name: str
     rows: Callable[[Tensor, Batch], Tensor]

@@ -1,0 +1,195 @@
+"""The bench: prepares data, calibrates, runs every trial that is not recorded yet, and records each as it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from harness import machine, schedule
+from harness.calibrate import CalibrationError, calibrate
+from harness.errors import UsageError
+from harness.plan import REFERENCE, Settings, plan
+from harness.progress import TrialProgress, duration
+from harness.records import Record, RecordStore
+from submissions.registry import SubmissionRef, resolve
+from workloads import registry
+from workloads.base import Workload
+
+_DRIVER_NICENESS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchReport:
+    """What one call of the bench did. `running_s` is the wall time in which trials ran, `wall_s` that of the call
+    up to then; `overhead_cores` the share of a core that all but the trials took meanwhile."""
+
+    suite: str
+    started: float
+    wall_s: float
+    trials_run: int = 0
+    trials_lost: int = 0
+    devices: int = 1
+    submission_s: float = 0.0
+    running_s: float = 0.0
+    overhead_cores: float = 0.0
+
+
+def bench(settings: Settings, console: Console) -> BenchReport:
+    """Runs what is missing; afterwards every trial of the settings is recorded, save those that were lost.
+
+    Raises UsageError for settings that cannot be run, DatasetError where data cannot be had.
+    """
+    started, wall = time.time(), time.perf_counter()
+    workloads = chosen_workloads(settings)
+    submissions = chosen_submissions(settings)
+    for workload in workloads:
+        workload.dataset.prepare(settings.data)
+    store = RecordStore(settings.results, settings.suite)
+    records, warnings = store.read()
+    for warning in warnings:
+        console.print(f"warning: {warning}", markup=False)
+    fingerprint = machine.hardware().fingerprint
+    recorded = {record.key for record in records}
+    guess = dict.fromkeys((w.name for w in workloads), 1.0)
+    missing = len(plan(settings, workloads, submissions, guess, recorded, fingerprint))
+    wanted = len(workloads) * len(submissions) * settings.studies * settings.trials
+    console.print(
+        f"{settings.suite}, {settings.ruleset} ruleset: {len(workloads)} workloads x {len(submissions)} submissions"
+        f" x {settings.studies} studies" + (f" x {settings.trials} trials" if settings.trials > 1 else ""),
+        highlight=False,
+    )
+    console.print(f"{wanted} trials, {wanted - missing} recorded already, {missing} to run", highlight=False)
+    if not missing:
+        return BenchReport(suite=settings.suite, started=started, wall_s=time.perf_counter() - wall)
+
+    keep_sources(settings, submissions)
+    with schedule.cluster(settings.ray_address) as devices:
+        os.nice(max(0, _DRIVER_NICENESS - os.nice(0)))
+        with console.status("calibrating: the reference's seconds per step on this machine"):
+            pace = calibrate(
+                settings, workloads, fingerprint, devices, lambda orders: _must_run(schedule.run(orders, devices))
+            )
+        trials = plan(settings, workloads, submissions, pace, recorded, fingerprint)
+        progress = TrialProgress(trials, devices, console)
+        console.print(
+            f"running on {devices} x {machine.hardware()}: about {duration(progress.seconds_left())}",
+            highlight=False,
+        )
+        running = time.perf_counter()
+        submission_s, lost = 0.0, 0
+        with progress.shown(), _overhead() as overhead:
+            for result in schedule.run(trials, devices, records):
+                if isinstance(result, schedule.Lost):
+                    lost += 1
+                    progress.lost(result.trial, result.reason)
+                    continue
+                store.append(result)
+                submission_s += result.submission_s
+                progress.ended(result)
+        running_s = time.perf_counter() - running
+    return BenchReport(
+        suite=settings.suite,
+        started=started,
+        trials_run=len(trials) - lost,
+        trials_lost=lost,
+        devices=devices,
+        submission_s=submission_s,
+        running_s=running_s,
+        wall_s=time.perf_counter() - wall,
+        overhead_cores=overhead[0] / running_s,
+    )
+
+
+def chosen_workloads(settings: Settings) -> tuple[Workload, ...]:
+    """The workloads of the settings. Raises UsageError where one is unknown or has no target at this scale."""
+    try:
+        if settings.workloads is None:
+            workloads = registry.suite(settings.suite)
+        else:
+            workloads = tuple(registry.find(settings.suite, name) for name in settings.workloads)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    for workload in workloads:
+        if workload.target is None:
+            raise UsageError(
+                f"{workload.name} has no target at scale {workload.scale} yet, or has changed since it was set; "
+                f"type: make targets SUITE={workload.scale} WORKLOADS={workload.name}"
+            )
+    return workloads
+
+
+def chosen_submissions(settings: Settings) -> tuple[SubmissionRef, ...]:
+    """The submissions of the settings, the reference first. Raises UsageError where one cannot be found."""
+    try:
+        named = [resolve(spec) for spec in dict.fromkeys((REFERENCE, *settings.submissions))]
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    unique: dict[str, SubmissionRef] = {}
+    for ref in named:
+        if unique.setdefault(ref.name, ref) != ref:
+            raise UsageError(f"two different submissions are named {ref.name!r}; give one another `name`")
+    return tuple(unique.values())
+
+
+def keep_sources(settings: Settings, submissions: Iterable[SubmissionRef]) -> None:
+    """Keeps each submission's text beside the records that name its hash, so that a result can be traced."""
+    folder = settings.results / settings.suite / "sources"
+    folder.mkdir(parents=True, exist_ok=True)
+    for ref in submissions:
+        path = folder / f"{ref.hash}.txt"
+        if not path.exists():
+            partial = path.with_suffix(f".{os.getpid()}.partial")
+            partial.write_text(f"# {ref.name} {ref.filename or ''} {ref.environment}\n{ref.text}")
+            partial.replace(path)
+
+
+def _must_run(results: Iterable[Record | schedule.Lost]) -> Iterator[Record]:
+    for result in results:
+        if isinstance(result, schedule.Lost):
+            raise CalibrationError(f"{REFERENCE} could not be timed on {result.trial.workload}: {result.reason}")
+        yield result
+
+
+@contextmanager
+def _overhead() -> Iterator[list[float]]:
+    """CPU seconds that this process and Ray's services take while the context lasts; trials are not counted."""
+    taken = [0.0]
+    services = [psutil.Process(), *(p for p in _descendants() if not p.name().startswith("ray::"))]
+    before = {p.pid: _cpu_s(p) for p in services}
+    yield taken
+    taken[0] = sum(max(0.0, _cpu_s(p) - before[p.pid]) for p in services)
+
+
+def _descendants() -> Sequence[psutil.Process]:
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            process.name()
+        except psutil.Error:
+            continue
+        found.append(process)
+    return found
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return times.user + times.system
+
+
+def append_report(results: Path, report: BenchReport) -> None:
+    """Adds one line to RESULTS/SUITE/benches.jsonl."""
+    path = results / report.suite / "benches.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        file.write(json.dumps(asdict(report)) + "\n")

@@ -1,0 +1,270 @@
+"""The command line: reads arguments and the few environment variables that users set, and calls one verb.
+
+ray, mlflow and torch are imported by the verbs that need them, so that the others answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness.errors import PacerError, UsageError
+from harness.machine import ROOT
+
+_STOPPED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb; returns the exit status: 0 done, 1 something failed, 2 bad usage, 130 stopped by Ctrl-C."""
+    from workloads.datasets.errors import DatasetError
+
+    options = _parser().parse_args(arguments)
+    try:
+        return options.verb(options)
+    except UsageError as error:
+        print(f"pacer: {error}", file=sys.stderr)
+        return 2
+    except (PacerError, DatasetError) as error:
+        print(f"pacer: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("pacer: stopped; finished trials are recorded, the same command goes on from here", file=sys.stderr)
+        return _STOPPED
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from harness.bench import append_report, bench
+
+    console = Console(stderr=True)
+    settings = _settings(options)
+    report = bench(settings, console)
+    status = _show_board(options, console)
+    if report.trials_run:
+        append_report(settings.results, report)
+        console.print(
+            f"{report.trials_run} trials in {report.running_s:.0f} s on {report.devices} devices, "
+            f"{report.submission_s:.0f} s of submission time; driver, progress and Ray's services took "
+            f"{100 * report.overhead_cores:.1f} % of a core",
+            highlight=False,
+        )
+    if report.trials_lost:
+        console.print(f"{report.trials_lost} trials were lost; the same command runs them again")
+        return 1
+    return status
+
+
+def _leaderboard(options: argparse.Namespace) -> int:
+    return _show_board(options, Console(stderr=True))
+
+
+def _show_board(options: argparse.Namespace, console: Console) -> int:
+    """Prints the board of a results folder and brings MLflow up to date."""
+    from harness.records import RecordStore
+    from scoring.board import build_board
+    from scoring.tables import as_text
+
+    results = Path(options.results)
+    records, warnings = RecordStore(results, options.suite).read()
+    chosen = _names(options.workloads)
+    build = _board_builder(records, options, chosen)
+    board = build(options.score, options.by)
+    if options.json:
+        print(json.dumps({**board.as_json(), "warnings": [*board.warnings, *warnings]}, allow_nan=False, indent=1))
+    else:
+        print(as_text(board, width=max(100, console.width), next_command="make ui"))
+    if not options.mirror:
+        return 0
+    from scoring.mirror import MirrorError, default_uri, mirror
+
+    whole = board if chosen is None and options.by == "time" else build_board(records, suite=options.suite)
+    uri = options.tracking_uri or default_uri(results)
+    try:
+        mirror(records, [whole], tracking_uri=uri)
+    except MirrorError as error:
+        console.print(f"warning: {error}", markup=False)
+    else:
+        console.print("In the browser: make ui", highlight=False)
+    return 0
+
+
+def _board_builder(records: Sequence[Any], options: argparse.Namespace, chosen: Sequence[str] | None) -> Callable:
+    from harness.plan import REFERENCE
+    from scoring.board import build_board
+
+    def build(score: str, by: str) -> Any:
+        return build_board(
+            records,
+            suite=options.suite,
+            workloads=chosen,
+            ruleset=options.ruleset,
+            score=score,
+            by=by,
+            reference=REFERENCE,
+        )
+
+    return build
+
+
+def _check(options: argparse.Namespace) -> int:
+    from harness.check import check
+
+    return check(_settings(options), options.submission, Console())
+
+
+def _targets(options: argparse.Namespace) -> int:
+    from harness.targets import set_targets
+
+    return set_targets(_settings(options), options.points, options.repeats, Console())
+
+
+def _perf(options: argparse.Namespace) -> int:
+    from harness.perf import perf
+
+    report = perf(_settings(options), Console(stderr=True), options.pairs)
+    if options.json:
+        print(json.dumps(report.as_json(), indent=1))
+    else:
+        print(report.as_text())
+    return 0 if report.within_bounds() else 1
+
+
+def _ui(options: argparse.Namespace) -> int:
+    from scoring.mlflow_view import serve
+
+    serve(
+        Path(options.results),
+        tracking_uri=options.tracking_uri,
+        suite=options.suite,
+        host=options.host,
+        port=options.port,
+        public=options.public,
+    )
+    return 0
+
+
+def _workloads(options: argparse.Namespace) -> int:
+    from harness.listings import workloads
+
+    return _list(options, workloads(_settings(options)))
+
+
+def _submissions(options: argparse.Namespace) -> int:
+    from harness.listings import submissions
+
+    return _list(options, submissions())
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from harness.doctor import examine
+
+    report = examine()
+    print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
+    return 0
+
+
+def _list(options: argparse.Namespace, rows: Sequence[Mapping[str, Any]]) -> int:
+    from rich.table import Table
+
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for key in rows[0] if rows else ():
+        table.add_column(key)
+    for row in rows:
+        table.add_row(*("-" if value is None else str(value) for value in row.values()))
+    Console(width=160 if not sys.stdout.isatty() else None).print(table, markup=False)
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> Any:
+    from harness.plan import DEFAULT_SUBMISSIONS, DEFAULT_TRIALS, Settings
+
+    ruleset = options.ruleset
+    submissions = _names(getattr(options, "submissions", None)) or DEFAULT_SUBMISSIONS
+    extra = tuple(getattr(options, "submission", None) or ())
+    return Settings(
+        suite=options.suite,
+        submissions=(*submissions, *extra),
+        workloads=_names(options.workloads),
+        studies=getattr(options, "studies", 1),
+        trials=getattr(options, "trials", None) or DEFAULT_TRIALS[ruleset],
+        ruleset=ruleset,
+        seed=getattr(options, "seed", 0),
+        results=Path(options.results).absolute(),
+        data=Path(options.data).absolute(),
+        ray_address=os.environ.get("RAY_ADDRESS") or None,
+        tracking_uri=options.tracking_uri,
+    )
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Splits "a,b(c=1,d=2),e" at the commas that are in no parentheses; None for nothing."""
+    names, depth = [""], 0
+    for character in text or "":
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            names.append("")
+        else:
+            names[-1] += character
+    return tuple(name.strip() for name in names if name.strip()) or None
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 up")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--suite", default="mini", help="workloads at one scale: smoke, mini or base")
+    common.add_argument("--workloads", metavar="A,B", help="only these of the suite")
+    common.add_argument("--results", default=str(ROOT / "results"), help="folder of the records")
+    common.add_argument("--data", default=str(ROOT / ".data"), help="folder of the dataset cache")
+    common.add_argument("--ruleset", choices=("self", "external"), default="self")
+    common.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI") or None)
+    machine_readable = argparse.ArgumentParser(add_help=False)
+    machine_readable.add_argument("--json", action="store_true", help="print JSON")
+    board = argparse.ArgumentParser(add_help=False)
+    board.add_argument("--score", choices=("anchored", "algoperf"), default="anchored")
+    board.add_argument("--by", choices=("time", "steps", "examples"), default="time")
+    board.add_argument("--no-mlflow", dest="mirror", action="store_false", help="do not bring MLflow up to date")
+
+    parser = argparse.ArgumentParser(prog="python -m harness", description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    def verb(name: str, function: Callable[[argparse.Namespace], int], text: str, *parents: Any) -> Any:
+        added = verbs.add_parser(name, help=text, description=text, parents=[common, *parents])
+        added.set_defaults(verb=function)
+        return added
+
+    bench = verb("bench", _bench, "run what is missing, then print the leaderboard", machine_readable, board)
+    bench.add_argument("--submissions", metavar="A,B", help="names, .py files or classes like torch.optim:RMSprop")
+    bench.add_argument("--submission", metavar="X", action="append", help="one more beside the default ones")
+    bench.add_argument("--studies", type=_at_least_one, default=3, help="independent repeats (3)")
+    bench.add_argument("--trials", type=_at_least_one, help="points a study (self: 1, external: 5)")
+    bench.add_argument("--seed", type=int, default=0, help="root of all random numbers (0)")
+    verb("leaderboard", _leaderboard, "print the leaderboard again", machine_readable, board)
+    check = verb("check", _check, "try a submission on every workload for a few steps")
+    check.add_argument("--submission", metavar="X", required=True)
+    targets = verb("targets", _targets, "set the targets of a suite's workloads")
+    targets.add_argument("--points", type=_at_least_one, default=6, help="points of each search space (6)")
+    targets.add_argument("--repeats", type=_at_least_one, default=5, help="repeats of the best point (5)")
+    ui = verb("ui", _ui, "serve the MLflow UI on loopback and print the leaderboard's address")
+    ui.add_argument("--host", default="127.0.0.1")
+    ui.add_argument("--port", type=int, default=5000)
+    ui.add_argument("--public", action="store_true", help="allow a host that other machines reach")
+    verb("workloads", _workloads, "list the workloads of a suite", machine_readable)
+    verb("submissions", _submissions, "list the submissions of the folder", machine_readable)
+    verb("doctor", _doctor, "machine, versions, and whether it is quiet enough to time on", machine_readable)
+    perf = verb("perf", _perf, "measure what the harness adds to a step, a trial and a bench", machine_readable)
+    perf.add_argument("--pairs", type=_at_least_one, default=7, help="interleaved pairs a workload (7)")
+    return parser

@@ -1,0 +1,57 @@
+"""The one stopwatch that all timing passes through: every moment of a trial is booked to exactly one account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+CLOCK_TOLERANCE = 0.01
+"""Largest relative difference between a ledger's sum and the wall time of its trial."""
+
+
+class Account(StrEnum):
+    """What a trial's time is spent on. Set-up and training are on the submission's clock, the rest is off it."""
+
+    START = "start"  # the player starts, warms up the workload's own code and loads the submission's
+    SETUP = "setup"  # configure
+    TRAINING = "training"  # everything else that the submission does
+    PAUSED = "paused"  # the player is being stopped or continued
+    EVALUATION = "evaluation"
+    LOGGING = "logging"
+
+
+ON_CLOCK = (Account.SETUP, Account.TRAINING)
+
+
+class Stopwatch:
+    """A ledger of consecutive intervals, in seconds of `now`, which must be monotonic."""
+
+    def __init__(self, account: Account, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
+        self._account = account
+        self._since = now()
+        self._entries: list[tuple[Account, float]] = []
+
+    def switch(self, account: Account) -> None:
+        """Ends the running interval and books the time from now on to `account`."""
+        moment = self._now()
+        if account != self._account:
+            self._entries.append((self._account, moment - self._since))
+            self._account, self._since = account, moment
+
+    def submission_s(self) -> float:
+        """Seconds on the submission's clock so far, the running interval included."""
+        running = self._now() - self._since if self._account in ON_CLOCK else 0.0
+        return sum(seconds for account, seconds in self._entries if account in ON_CLOCK) + running
+
+    def ledger(self) -> tuple[tuple[str, float], ...]:
+        """Every interval in order, the running one up to now."""
+        last = (self._account, self._now() - self._since)
+        return tuple((str(account), seconds) for account, seconds in [*self._entries, last])
+
+
+def wall_clock() -> float:
+    """Seconds on a clock that keeps counting while the machine sleeps, to check ledgers against."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)

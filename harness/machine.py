@@ -1,0 +1,126 @@
+"""The machine at hand: its devices, one exclusive core each, and the fingerprint under which times compare."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's folder."""
+
+_PINNED_PACKAGES = ("torch", "numpy", "scipy", "ray", "mlflow", "schedulefree", "pytorch_optimizer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What a time depends on. `fingerprint` is twelve hex digits; times compare only under the same one."""
+
+    processor: str
+    cores: int
+    device: str
+    torch: str
+
+    @property
+    def fingerprint(self) -> str:
+        facts = f"{self.processor}|{self.cores}|{self.device}|{self.torch}|{platform.machine()}|{sys.platform}"
+        return hashlib.sha256(facts.encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        return f"{self.device} of {self.processor} ({self.cores} cores), torch {self.torch}"
+
+
+def hardware() -> Hardware:
+    """The hardware that a trial has here: one CPU core with one thread."""
+    return Hardware(
+        processor=_processor(), cores=psutil.cpu_count() or 1, device="1 CPU core", torch=version("torch")
+    )
+
+
+@functools.cache
+def usable_cores() -> tuple[int, ...]:
+    """One logical CPU of each physical core that this process may use, by number."""
+    if not hasattr(os, "sched_getaffinity"):
+        return tuple(range(psutil.cpu_count(logical=False) or 1))
+    chosen: dict[str, int] = {}
+    for cpu in sorted(os.sched_getaffinity(0)):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        core = siblings.read_text() if siblings.exists() else str(cpu)
+        chosen.setdefault(core, cpu)
+    return tuple(chosen.values())
+
+
+def pin(core: int) -> None:
+    """Keeps this process, and those that it starts, on one core, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+
+
+@contextlib.contextmanager
+def exclusive_core() -> Iterator[int]:
+    """A core that no other trial on this machine uses, in this bench or another one, and this process pinned to it.
+
+    The operating system frees the core when the process dies, however it dies.
+    """
+    cores = usable_cores()
+    folder = Path(tempfile.gettempdir()) / f"pacer-cores-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    while True:
+        for core in cores:
+            lock = FileLock(folder / f"{core}.lock")
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            try:
+                pin(core)
+                yield core
+            finally:
+                lock.release()
+            return
+        time.sleep(0.05)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on, those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in _PINNED_PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+@functools.cache
+def code_version() -> str:
+    """The commit of this code, with "+dirty" where files differ from it, or "unknown" outside a clone."""
+    try:
+        run = functools.partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, check=True, timeout=10)
+        commit = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+        return commit + ("+dirty" if run(["git", "status", "--porcelain"]).stdout.strip() else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _processor() -> str:
+    facts: dict[str, str] = {}
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            key, _, value = line.partition(":")
+            facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    model = "-".join(facts[k] for k in ("cpu family", "model", "stepping") if k in facts)
+    return f"{name} {model}".strip()

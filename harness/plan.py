@@ -1,0 +1,112 @@
+"""What a bench has to run: submissions x workloads x studies x trials, minus what is recorded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.machine import ROOT
+from submissions.registry import SubmissionRef
+from workloads.base import Workload
+
+REFERENCE = "nadamw"
+"""The submission that sets the pace: budgets count its steps, anchored scores are relative to its times."""
+
+DEFAULT_SUBMISSIONS = (REFERENCE, "adamw", "nesterov", "schedule_free_adamw")
+BUDGET_FACTOR = {"external": 1.25, "self": 1.25 * 1.5}
+"""Submission time allowed, in units of step hint x the reference's seconds per step."""
+DEFAULT_TRIALS = {"external": 5, "self": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the user asked for. `trials` counts hyperparameter points a study; `results` and `data` are folders."""
+
+    suite: str = "mini"
+    submissions: tuple[str, ...] = DEFAULT_SUBMISSIONS
+    workloads: tuple[str, ...] | None = None
+    studies: int = 3
+    trials: int = 1
+    ruleset: str = "self"
+    seed: int = 0
+    results: Path = ROOT / "results"
+    data: Path = ROOT / ".data"
+    ray_address: str | None = None
+    tracking_uri: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What to run. Times in seconds of submission time.
+
+    Evaluations come every `evaluation_period_s`, or every `evaluate_every` steps where that is given. `cutoff_s`
+    is the time of the fastest trial so far of the same study. `hp` overrides the ruleset's point. Without
+    `stop_at_target` the trial goes on to its budget or to `max_steps`.
+    """
+
+    suite: str
+    workload: str
+    submission: SubmissionRef
+    ruleset: str
+    seed: int
+    study: int
+    trial: int
+    budget_s: float
+    evaluation_period_s: float
+    data: Path
+    cutoff_s: float = math.inf
+    max_steps: int | None = None
+    evaluate_every: int | None = None
+    stop_at_target: bool = True
+    hp: Mapping[str, Any] | None = None
+
+    def key(self, workload: Workload, fingerprint: str) -> tuple[str | int, ...]:
+        """The key that this trial's record will have on hardware of this fingerprint."""
+        return (
+            self.suite, self.workload, results_hash(workload), self.submission.name, self.submission.hash,
+            self.ruleset, self.seed, self.study, self.trial, fingerprint,
+        )  # fmt: skip
+
+
+def results_hash(workload: Workload) -> str:
+    """Names a workload together with its target: results under another one are other results."""
+    return f"{workload.definition()}@{workload.target}"
+
+
+def plan(
+    settings: Settings,
+    workloads: Sequence[Workload],
+    submissions: Sequence[SubmissionRef],
+    seconds_per_step: Mapping[str, float],
+    recorded: Collection[tuple[str | int, ...]],
+    fingerprint: str,
+) -> list[Trial]:
+    """The trials to run, whole studies first, so that a board made half-way compares like with like.
+
+    `seconds_per_step` is the reference's, by workload name. Within a study the longest come first, so that no
+    device ends the bench alone with a long one.
+    """
+    trials = []
+    for study in range(settings.studies):
+        for trial in range(settings.trials):
+            for workload in sorted(workloads, key=lambda w: -w.step_hint * seconds_per_step[w.name]):
+                pace = seconds_per_step[workload.name]
+                for submission in submissions:
+                    order = Trial(
+                        suite=settings.suite,
+                        workload=workload.name,
+                        submission=submission,
+                        ruleset=settings.ruleset,
+                        seed=settings.seed,
+                        study=study,
+                        trial=trial,
+                        budget_s=BUDGET_FACTOR[settings.ruleset] * workload.step_hint * pace,
+                        evaluation_period_s=workload.steps_per_evaluation * pace,
+                        data=settings.data,
+                    )
+                    if order.key(workload, fingerprint) not in recorded:
+                        trials.append(order)
+    return trials

@@ -1,0 +1,116 @@
+"""Places trials on devices through Ray, a task a trial on an exclusive core. The one file that imports ray."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+os.environ.setdefault(
+    "RAY_USAGE_STATS_ENABLED", "0"
+)  # nothing of ours asks another host; read when ray is imported
+
+import ray
+from ray.exceptions import RayError
+
+from harness import machine
+from harness.errors import UsageError
+from harness.plan import Trial
+from harness.records import Record
+from harness.trial import run_trial
+
+_RETRIES = 3
+"""How often Ray runs a trial again whose worker or node died."""
+
+_SHIPPED_NOT = [".venv", ".data", ".git", "results", "**/__pycache__"]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A trial that left no record, through no fault of its submission; the next bench runs it again."""
+
+    trial: Trial
+    reason: str
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[int]:
+    """Connects to a Ray cluster, or starts one on this machine's cores; yields the number of devices.
+
+    Raises UsageError where there is none at `address`.
+    """
+    common = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        cores = len(machine.usable_cores())
+        # Ray nices its workers by 15 unless told otherwise; trials must not give way to anything.
+        ray.init(
+            address="local",
+            num_cpus=cores,
+            include_dashboard=False,
+            object_store_memory=100 * 2**20,
+            _system_config={"worker_niceness": 0},
+            **common,
+        )
+    else:
+        try:
+            ray.init(
+                address=address,
+                runtime_env={"working_dir": str(machine.ROOT), "excludes": _SHIPPED_NOT},
+                **common,
+            )
+        except (ConnectionError, RayError, ValueError) as error:
+            raise UsageError(
+                f"no Ray cluster answers at {address} ({error}); start one with: ray start --head, "
+                "or leave RAY_ADDRESS unset to use this machine"
+            ) from error
+    try:
+        yield int(ray.cluster_resources().get("CPU", 0)) or 1
+    finally:
+        ray.shutdown()
+
+
+def run(trials: Sequence[Trial], devices: int, recorded: Iterable[Record] = ()) -> Iterator[Record | Lost]:
+    """Runs trials as devices fall free and yields their records as they come, in any order.
+
+    A trial that starts while its study has a result already, in `recorded` or since, is told the time to beat.
+    """
+    waiting = list(reversed(trials))
+    running: dict[ray.ObjectRef, Trial] = {}
+    best: dict[tuple[str, ...], float] = {}
+    for record in recorded:
+        _note(best, record)
+    while waiting or running:
+        while waiting and len(running) < 2 * devices:  # a queue as long as the cluster, so that no device waits
+            trial = waiting.pop()
+            trial = dataclasses.replace(trial, cutoff_s=best.get(_study_of_trial(trial), trial.cutoff_s))
+            running[_run.remote(trial)] = trial
+        done, _ = ray.wait(list(running), num_returns=1)
+        for reference in done:
+            trial = running.pop(reference)
+            try:
+                record: Record = ray.get(reference)
+            except RayError as error:
+                yield Lost(trial, str(error).strip())
+                continue
+            _note(best, record)
+            yield record
+
+
+def _note(best: dict[tuple[str, ...], float], record: Record) -> None:
+    """Keeps the fastest time of each study."""
+    if record.crossing is not None:
+        study = (record.workload, record.submission_hash, record.ruleset, f"{record.seed}/{record.study}")
+        best[study] = min(best.get(study, record.crossing.time_s), record.crossing.time_s)
+
+
+def _study_of_trial(trial: Trial) -> tuple[str, ...]:
+    return trial.workload, trial.submission.hash, trial.ruleset, f"{trial.seed}/{trial.study}"
+
+
+@ray.remote(num_cpus=1, max_retries=_RETRIES)
+def _run(trial: Trial) -> Record:
+    with machine.exclusive_core() as core:
+        return run_trial(trial, core)

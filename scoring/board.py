@@ -1,0 +1,295 @@
+"""The leaderboard as a value: records in, ranked rows with intervals, ties and warnings out."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from harness.errors import UsageError
+from harness.records import Outcome, Record
+from scoring import scores, times
+from scoring.bootstrap import draw_scores, interval, p_ahead, tie_groups
+from scoring.robustness import changes_of_winner
+from scoring.selection import Selection, select
+
+_PROFILE_POINTS = 301  # steps of 0.01
+_LONGEST_MESSAGE = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What one submission did on one workload. A cell without trials is a miss with `studies` 0.
+
+    `time_s`, `steps`, `examples`: seconds, updates and examples to the target, each the median over studies of the
+    trial that decided the study, None for a miss. `reached`: whether that median exists, so more than half of the
+    studies reached the target. `value`: the one of the three that the board ranks by. `ratio`: value / reference's
+    value (or the reference's budget where it missed), None for a miss. `credit`: in [0, 1], what the cell adds to
+    the score before the mean. `spread`: (max - min) / median over the studies that reached the target, None for
+    fewer than two. `sustained`: whether the evaluation after the crossing met the target too, in every study that
+    made one; None where no study did. `failures`: what broke trials, such as
+    "2 x error in update (my.py:12): ValueError: bad beta".
+    """
+
+    time_s: float | None
+    steps: float | None
+    examples: float | None
+    reached: bool
+    value: float | None
+    ratio: float | None
+    credit: float
+    studies: int
+    studies_reached: int
+    spread: float | None
+    sustained: bool | None
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One submission on the board.
+
+    `rank`: 1 is best, equal scores share a rank. `score_low`, `score_high`: 95 % interval. `p_ahead_of_next`: the
+    probability that its score is above that of the row below, None in the last row. `tie_group`: 1 for the
+    submissions that cannot be told from the first, 2 for the next ones. `speedup`: geometric mean of
+    reference / submission over the workloads that both reached, None where there is none.
+    """
+
+    submission: str
+    rank: int
+    score: float
+    score_low: float
+    score_high: float
+    p_ahead_of_next: float | None
+    tie_group: int
+    speedup: float | None
+    workloads: Mapping[str, Cell]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Performance profiles: the share of workloads solved within tau times the fastest submission's value.
+
+    `taus`: an even grid on [1, 4]. `curves`: a submission's share at each tau. `corners`: the same curve
+    exactly, as (tau, share) pairs where it steps up, in rising order.
+    """
+
+    taus: tuple[float, ...]
+    curves: Mapping[str, tuple[float, ...]]
+    corners: Mapping[str, tuple[tuple[float, float], ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A leaderboard; rows best first.
+
+    `score`: "anchored" or "algoperf". `by`: "time", "steps" or "examples". `studies`: the most studies that any
+    cell has. `trials`: records used. `code`: the versions of Pacer that made them.
+    """
+
+    suite: str
+    ruleset: str
+    hardware: str
+    fingerprint: str
+    reference: str
+    score: str
+    by: str
+    rows: tuple[Row, ...]
+    warnings: tuple[str, ...]
+    profile: Profile
+    studies: int
+    trials: int
+    code: tuple[str, ...]
+
+    @property
+    def workloads(self) -> tuple[str, ...]:
+        """The workloads in the board's order."""
+        return tuple(self.rows[0].workloads) if self.rows else ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The board as plain values that are strict JSON: a number that is not finite becomes None."""
+        return {
+            "suite": self.suite,
+            "ruleset": self.ruleset,
+            "hardware": self.hardware,
+            "reference": self.reference,
+            "score": self.score,
+            "by": self.by,
+            "rows": [_plain(asdict(row)) for row in self.rows],
+            "warnings": list(self.warnings),
+        }
+
+
+def build_board(
+    records: Sequence[Record],
+    *,
+    suite: str,
+    workloads: Sequence[str] | None = None,
+    ruleset: str = "self",
+    score: str = "anchored",
+    by: str = "time",
+    reference: str = "nadamw",
+    fingerprint: str | None = None,
+    seed: int = 0,
+    draws: int = 2000,
+) -> Board:
+    """The leaderboard of the newest records of a suite.
+
+    `workloads`: which, in the board's order; None for those seen. `fingerprint`: the hardware; None for the one
+    with the most records. Of a submission only its newest version counts, likewise of a workload. `draws`
+    resamples, from `seed`, make the intervals. Raises RecordsError where there is nothing to rank, UsageError for a
+    bad setting.
+    """
+    if score not in scores.SCORES:
+        raise UsageError(f"score is {score!r}, expected one of {', '.join(scores.SCORES)}")
+    if by not in times.AXES:
+        raise UsageError(f"by is {by!r}, expected one of {', '.join(times.AXES)}")
+    chosen = select(records, suite=suite, workloads=workloads, ruleset=ruleset, fingerprint=fingerprint)
+    results = times.collect(chosen.cells, chosen.submissions, chosen.workloads, by)
+    values = times.median(results.on(by))  # [S, W]
+    at = chosen.submissions.index(reference) if reference in chosen.submissions else None
+    budget = np.array(
+        [times.budget(chosen.cells.get((reference, w)) or chosen.of_workload(w), by) for w in chosen.workloads]
+    )
+    credit = partial(scores.anchored, reference=at, budget=budget) if score == "anchored" else scores.algoperf
+    credits = credit(values)
+    points = scores.score(credits)
+    drawn = draw_scores(results.on(by), chosen.submissions, credit, seed=seed, draws=draws)
+
+    order = sorted(range(len(points)), key=lambda s: (-points[s], chosen.submissions[s]))
+    names = [chosen.submissions[s] for s in order]
+    marks = scores.reference_marks(values, reference=at, budget=budget)
+    to_reference = scores.ratios(values, marks)
+    speedups = scores.speedup(values, np.full(len(budget), np.inf) if at is None else values[at])
+    low, high = interval(drawn)
+    groups = tie_groups(drawn[:, order])
+    medians = {name: times.median(getattr(results, name)) for name in ("time_s", "steps", "examples")}
+    rows = tuple(
+        Row(
+            submission=chosen.submissions[s],
+            rank=1 + int((points > points[s]).sum()),
+            score=float(points[s]),
+            score_low=float(low[s]),
+            score_high=float(high[s]),
+            p_ahead_of_next=p_ahead(drawn[:, s], drawn[:, order[place + 1]]) if place + 1 < len(order) else None,
+            tie_group=groups[place],
+            speedup=_number(speedups[s]),
+            workloads={
+                workload: Cell(
+                    **{name: _number(median[s, w]) for name, median in medians.items()},
+                    reached=bool(np.isfinite(values[s, w])),
+                    value=_number(values[s, w]),
+                    ratio=_number(to_reference[s, w]),
+                    credit=float(credits[s, w]),
+                    **_studies(results.on(by)[s, w], results.sustained[s, w]),
+                    failures=_failures(chosen.cells.get((chosen.submissions[s], workload), ())),
+                )
+                for w, workload in enumerate(chosen.workloads)
+            },
+        )
+        for place, s in enumerate(order)
+    )
+    # The reference's place moves when rows are sorted or dropped; its marks, taken once, do not.
+    fixed = partial(scores.anchored, reference=None, budget=marks) if score == "anchored" else scores.algoperf
+    unstable = changes_of_winner(values[order], names, chosen.workloads, fixed, relative=score == "algoperf")
+    warnings = (*chosen.warnings, *_about_reference(chosen, reference, at, values, by), *unstable)
+    return Board(
+        suite=suite,
+        ruleset=ruleset,
+        hardware=chosen.hardware,
+        fingerprint=chosen.fingerprint,
+        reference=reference,
+        score=score,
+        by=by,
+        rows=rows,
+        warnings=warnings,
+        profile=_profile(values[order], names),
+        studies=results.time_s.shape[-1],
+        trials=chosen.trials,
+        code=chosen.code,
+    )
+
+
+def _studies(results: np.ndarray, sustained: np.ndarray) -> dict[str, Any]:
+    """The fields of a Cell that come from its studies' results on the board's axis [K]."""
+    hits = results[np.isfinite(results)]
+    firm = sustained[~np.isnan(sustained)]
+    return {
+        "studies": int((~np.isnan(results)).sum()),
+        "studies_reached": len(hits),
+        "spread": float((hits.max() - hits.min()) / np.median(hits)) if len(hits) > 1 else None,
+        "sustained": bool(firm.all()) if len(firm) else None,
+    }
+
+
+def _failures(trials: Sequence[Record]) -> tuple[str, ...]:
+    """What broke trials, the commonest first: outcome, hook, place and the first line of the message."""
+    return tuple(
+        text if n == 1 else f"{n} x {text}"
+        for text, n in Counter(
+            _failure(r) for r in trials if r.outcome in (Outcome.ERROR, Outcome.DIVERGED)
+        ).most_common()
+    )
+
+
+def _failure(record: Record) -> str:
+    failure = record.failure
+    if failure is None:
+        return record.outcome.value
+    place = f" ({PurePath(failure.file).name}:{failure.line})" if failure.file else ""
+    message = (failure.message.splitlines() or [""])[0]
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[: _LONGEST_MESSAGE - 3] + "..."
+    return f"{record.outcome.value} in {failure.hook}{place}: {failure.kind}: {message}".removesuffix(": ")
+
+
+def _about_reference(chosen: Selection, reference: str, at: int | None, values: np.ndarray, by: str) -> list[str]:
+    warnings = []
+    if at is None:
+        warnings.append(
+            f"no trials of the reference {reference}: the budget stands for its value on every workload, so "
+            f"0.5 is not level with it; run: make bench, with {reference} among the submissions"
+        )
+    elif missed := [w for w, value in zip(chosen.workloads, values[at], strict=True) if not np.isfinite(value)]:
+        warnings.append(
+            f"the reference {reference} misses {', '.join(missed)}: its budget stands for its value "
+            "there, a lower bound, and it earns 0 itself"
+        )
+    outrun = sum(r.outcome is Outcome.OUTRUN for trials in chosen.cells.values() for r in trials)
+    if by != "time" and outrun:
+        warnings.append(
+            f"{outrun} trials were stopped once another of their study was faster in time; "
+            f"they may have needed fewer {by}"
+        )
+    return warnings
+
+
+def _profile(values: np.ndarray, names: Sequence[str]) -> Profile:
+    to_fastest = scores.ratios(values, values.min(axis=0))
+    taus = np.linspace(1.0, scores.CUT, _PROFILE_POINTS)
+    shares = scores.profile(to_fastest, taus)
+    return Profile(
+        taus=tuple(taus.tolist()),
+        curves={name: tuple(share.tolist()) for name, share in zip(names, shares, strict=True)},
+        corners={name: scores.profile_corners(r) for name, r in zip(names, to_fastest, strict=True)},
+    )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,52 @@
+"""Does the winner hang on one workload, or on who else entered? The board says so where it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from scoring.scores import Array, score
+
+
+def changes_of_winner(
+    values: Array,
+    names: Sequence[str],
+    workloads: Sequence[str],
+    credit: Callable[[Array], Array],
+    *,
+    relative: bool,
+) -> list[str]:
+    """Lines such as "without flights_dlrm, adamw would win (0.61 to 0.58)", none where the winner holds.
+
+    values [S, W], rows in the board's order, so the first is the winner; `credit` as in bootstrap.draw_scores for
+    these rows. `relative`: whether credits depend on who else entered (the AlgoPerf score); an anchored score does
+    not, so no submission is dropped there. Dropping the winner itself is no finding.
+    """
+    lines = []
+    credits = credit(values)
+    if len(workloads) > 1:
+        left = (credits.sum(axis=1, keepdims=True) - credits) / (len(workloads) - 1)  # [S, W] without each workload
+        for w, workload in enumerate(workloads):
+            lines += _line(workload, left[:, w], names)
+    if relative:
+        for s in _sole_fastest(values):
+            if s:
+                rest = [i for i in range(len(names)) if i != s]
+                lines += _line(names[s], score(credit(values[rest])), [names[i] for i in rest])
+    return lines
+
+
+def _line(dropped: str, scores: Array, names: Sequence[str]) -> list[str]:
+    best = int(np.argmax(scores))
+    if scores[best] <= scores[0] + 1e-9:
+        return []
+    digits = 2 if f"{scores[best]:.2f}" != f"{scores[0]:.2f}" else 4
+    return [f"without {dropped}, {names[best]} would win ({scores[best]:.{digits}f} to {scores[0]:.{digits}f})"]
+
+
+def _sole_fastest(values: Array) -> list[int]:
+    """The rows that alone are fastest somewhere: no other one's absence changes a ratio. At most one a workload."""
+    fastest = values == values.min(axis=0)
+    sole = fastest & (fastest.sum(axis=0) == 1) & np.isfinite(values)
+    return [int(s) for s in np.flatnonzero(sole.any(axis=1))]

@@ -1,0 +1,144 @@
+"""Which records a board is made of: one suite, ruleset and hardware, the newest of each submission and workload."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.errors import RecordsError
+from harness.records import Outcome, Record
+from scoring.times import studies
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The records in use, by (submission, workload), and what was left out or is uneven as warnings."""
+
+    cells: dict[tuple[str, str], list[Record]]
+    submissions: tuple[str, ...]
+    workloads: tuple[str, ...]
+    fingerprint: str
+    hardware: str
+    trials: int
+    code: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def of_workload(self, workload: str) -> list[Record]:
+        """All trials on one workload."""
+        return [r for (_, name), trials in self.cells.items() if name == workload for r in trials]
+
+
+def select(
+    records: Sequence[Record],
+    *,
+    suite: str,
+    workloads: Sequence[str] | None,
+    ruleset: str,
+    fingerprint: str | None,
+) -> Selection:
+    """The records of a board. `workloads` and `fingerprint` None: those seen, and the one with the most records.
+
+    Raises RecordsError where nothing is left, saying what there is and what to type.
+    """
+    warnings: list[str] = []
+    ours = [r for r in records if r.suite == suite and r.ruleset == ruleset]
+    if not ours:
+        seen = sorted({(r.suite, r.ruleset) for r in records})
+        there = f"; there are some of {_some([f'{s} ({rule})' for s, rule in seen])}" if seen else ""
+        raise RecordsError(f"no finished trials of suite {suite} with ruleset {ruleset}{there}; run: make bench")
+    sizes = Counter(r.fingerprint for r in ours)
+    chosen = fingerprint or min(sizes, key=lambda name: (-sizes[name], name))
+    if chosen not in sizes:
+        raise RecordsError(
+            f"no finished trials on hardware {fingerprint}; there are some on {_some(sorted(sizes))}; "
+            "run: make bench on that hardware, or leave the fingerprint out"
+        )
+    if others := [f"{name} ({n} trials)" for name, n in sorted(sizes.items()) if name != chosen]:
+        warnings.append(f"other hardware is left out, times do not compare across it: {_some(others)}")
+    ours = [r for r in ours if r.fingerprint == chosen]
+    submissions = tuple(sorted({r.submission for r in ours}))
+
+    wanted = tuple(dict.fromkeys(workloads)) if workloads is not None else tuple(sorted({r.workload for r in ours}))
+    if not wanted:
+        raise RecordsError(f"suite {suite} has no workloads; name at least one")
+    if foreign := Counter(r.workload for r in ours if r.workload not in wanted):
+        warnings.append(
+            f"{foreign.total()} trials on workloads that the board does not ask for: {_some(sorted(foreign))}"
+        )
+    newest_submission = _newest(ours, "submission")
+    current = [r for r in ours if r.workload in wanted]
+    newest_workload = _newest(current, "workload")
+    kept = [
+        r
+        for r in current
+        if r.workload_hash == newest_workload[r.workload] and r.submission_hash == newest_submission[r.submission]
+    ]
+    if stale := len(current) - len(kept):
+        warnings.append(f"{stale} trials of earlier versions of a submission or workload are left out")
+    if not kept:
+        raise RecordsError(
+            f"no finished trials of the present version on {_some(list(wanted))} in suite {suite}; run: make bench"
+        )
+
+    cells: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in kept:
+        cells[record.submission, record.workload].append(record)
+    code = tuple(sorted({r.code for r in kept}))
+    if len(code) > 1:
+        warnings.append(f"the trials were made by {len(code)} versions of Pacer: {_some(list(code))}")
+    return Selection(
+        cells=dict(cells),
+        submissions=submissions,
+        workloads=wanted,
+        fingerprint=chosen,
+        hardware=max(kept, key=lambda r: r.ended).hardware,
+        trials=len(kept),
+        code=code,
+        warnings=tuple(warnings + _uneven(cells, submissions, wanted)),
+    )
+
+
+def _newest(records: Sequence[Record], kind: str) -> dict[str, str]:
+    """The hash of each submission or workload whose trial ended last."""
+    return {getattr(r, kind): getattr(r, f"{kind}_hash") for r in sorted(records, key=lambda r: r.ended)}
+
+
+def _uneven(
+    cells: dict[tuple[str, str], list[Record]], submissions: Sequence[str], workloads: Sequence[str]
+) -> list[str]:
+    """Warnings about cells without trials, with fewer studies, or with fewer trials a study than others."""
+    warnings = []
+    untried = [w for w in workloads if not any((s, w) in cells for s in submissions)]
+    if untried:
+        warnings.append(f"no trials at all on {_some(untried)}: a miss for everyone; run: make bench")
+    missing = {s: [w for w in workloads if w not in untried and (s, w) not in cells] for s in submissions}
+    if gaps := [f"{s} on {_some(names)}" for s, names in missing.items() if names]:
+        warnings.append(f"no trials, counted as a miss: {_some(gaps)}; run: make bench")
+    grouped = {key: studies(trials) for key, trials in cells.items()}
+    counts = {key: len(group) for key, group in grouped.items()}
+    most = max(counts.values())
+    if fewer := [f"{s} on {w} ({n})" for (s, w), n in sorted(counts.items()) if n < most]:
+        warnings.append(f"fewer than {most} studies: {_some(fewer)}")
+    if most < 3:
+        warnings.append(f"{_plural(most, 'study', 'studies')} a workload: intervals mean little with fewer than 3")
+    full = max(len(study) for group in grouped.values() for study in group)
+    # A study may end early by rights once it cannot improve, but only with a trial that reached the target.
+    short = [
+        f"{s} on {w}"
+        for (s, w), group in sorted(grouped.items())
+        if any(len(study) < full and all(r.outcome is not Outcome.REACHED for r in study) for study in group)
+    ]
+    if short:
+        warnings.append(f"studies with fewer than {full} trials and no hit among them: {_some(short)}")
+    return warnings
+
+
+def _some(items: Sequence[str], most: int = 4) -> str:
+    """The items in a line, the first few where there are many."""
+    rest = len(items) - most
+    return ", ".join(items) if rest <= 0 else f"{', '.join(items[:most])} and {rest} more"
+
+
+def _plural(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"

@@ -1,0 +1,176 @@
+"""The board as text for a terminal, as Markdown and as CSV, rounded for reading."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from scoring import escape
+from scoring.board import Board, Cell, Row
+
+_UNITS = {"time": "s", "steps": "steps", "examples": "ex."}
+_HEADS = ("rank", "tie", "submission", "score", "95 % interval", "P(ahead of next)", "speed-up")
+_NAME = _HEADS.index("submission")
+_MOST_FAILURES = 10
+_GAP = 2  # blanks between columns
+
+
+def as_text(board: Board, *, width: int = 120, next_command: str = "make bench") -> str:
+    """The board for a terminal of `width` columns; workloads that do not fit beside the scores go below them.
+
+    Under the table: what its marks mean, the warnings, what broke trials, and the next command to run.
+    """
+    rows = [[escape.plain(field) for field in _summary(board, row)] for row in board.rows]
+    heads = [escape.plain(name) for name in board.workloads]
+    cells = [[_cell(board, row.workloads[name]) for name in board.workloads] for row in board.rows]
+    names = [[row[_NAME]] for row in rows]
+
+    parts = [escape.plain(line) for line in _title(board)] + [""]
+    for index, (start, stop) in enumerate(_blocks(rows, heads, cells, width)):
+        left, left_heads = (rows, list(_HEADS)) if index == 0 else (names, ["submission"])
+        block = [a + b[start:stop] for a, b in zip(left, cells, strict=True)]
+        parts += [_table(left_heads + heads[start:stop], block), ""]
+    parts += _notes(board, escape.plain, bullet="  ")
+    parts.append(f"next: {escape.plain(next_command)}")
+    return "\n".join(parts) + "\n"
+
+
+def as_markdown(board: Board) -> str:
+    """The board as a GitHub table, with the same notes below it."""
+    heads = [escape.markdown(head) for head in (*_HEADS, *board.workloads)]
+    aligned = ["---" if i == _NAME else "--:" for i in range(len(heads))]
+    lines = [escape.markdown(line) + "  " for line in _title(board)]
+    lines += ["", f"| {' | '.join(heads)} |", f"| {' | '.join(aligned)} |"]
+    for row in board.rows:
+        fields = _summary(board, row) + [_cell(board, row.workloads[name]) for name in board.workloads]
+        lines.append(f"| {' | '.join(escape.markdown(field) for field in fields)} |")
+    return "\n".join([*lines, "", *_notes(board, escape.markdown, bullet="- ")]).rstrip() + "\n"
+
+
+def as_csv(board: Board) -> str:
+    """One line a submission; numbers to six digits, empty where there is none (a miss). Quoted as in RFC 4180."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    fields = ("time_s", "steps", "examples", "ratio", "credit", "studies", "studies_reached")
+    scores = ("score", "score_low", "score_high", "p_ahead_of_next", "speedup")
+    heads = [f"{name} {field}" for name in board.workloads for field in fields]
+    writer.writerow([escape.csv_field(head) for head in ("rank", "tie_group", "submission", *scores, *heads)])
+    for row in board.rows:
+        numbers = [getattr(row, name) for name in scores]
+        numbers += [getattr(cell, field) for cell in row.workloads.values() for field in fields]
+        shown = ["" if number is None else f"{number:.6g}" for number in numbers]
+        writer.writerow([row.rank, row.tie_group, escape.csv_field(row.submission), *shown])
+    return out.getvalue()
+
+
+def value_text(value: float, by: str) -> str:
+    """A value with its unit, to three digits: "20.0 s", "412 steps", "3,520 ex."."""
+    number = f"{value:,.0f}" if value >= 99.95 or by != "time" else f"{value:#.3g}"
+    return f"{number} {_UNITS[by]}"
+
+
+def _cell(board: Board, cell: Cell) -> str:
+    if not cell.studies:
+        return "no trials"
+    share = f" ({cell.studies_reached}/{cell.studies})" if cell.studies_reached < cell.studies else ""
+    if cell.value is None:
+        return f"miss{share}"
+    return f"{value_text(cell.value, board.by)}{'~' if cell.sustained is False else ''}{share}"
+
+
+def _summary(board: Board, row: Row) -> list[str]:
+    tied = Counter(other.tie_group for other in board.rows)[row.tie_group] > 1
+    p = row.p_ahead_of_next
+    return [
+        str(row.rank),
+        str(row.tie_group) if tied else "",
+        row.submission,
+        f"{row.score:.3f}",
+        f"[{row.score_low:.2f}, {row.score_high:.2f}]",
+        "" if p is None else f"{_percent(p)} %",
+        "" if row.speedup is None else f"{row.speedup:.2f}x",
+    ]
+
+
+def _percent(p: float) -> str:
+    """Whole per cent; never 0 or 100 from a number of draws that cannot tell."""
+    return ">99" if p > 0.995 else "<1" if p < 0.005 else f"{100 * p:.0f}"
+
+
+def _title(board: Board) -> list[str]:
+    studies = f"{board.studies} {'study' if board.studies == 1 else 'studies'}"
+    return [
+        f"suite {board.suite}, ruleset {board.ruleset}: {board.score} score by {board.by} to target, "
+        f"reference {board.reference}",
+        f"{board.hardware}; {studies} a workload, {board.trials} trials",
+    ]
+
+
+def _notes(board: Board, escaped: Callable[[str], str], bullet: str) -> list[str]:
+    notes = []
+    cells = [cell for row in board.rows for cell in row.workloads.values()]
+    groups = [row.tie_group for row in board.rows]
+    if len(set(groups)) < len(groups):
+        notes.append("tie: the first of a group is ahead of the others in it with a probability below 95 %")
+    if any(cell.studies_reached < cell.studies for cell in cells):
+        notes.append("(k/n): k of n studies reached the target; half or fewer are a miss")
+    if any(cell.sustained is False for cell in cells):
+        notes.append("~: in some study the evaluation after the crossing did not meet the target")
+    failures = [
+        f"{row.submission} on {name}: {text}"
+        for row in board.rows
+        for name, cell in row.workloads.items()
+        for text in cell.failures
+    ]
+    if len(failures) > _MOST_FAILURES:
+        failures[_MOST_FAILURES:] = [f"and {len(failures) - _MOST_FAILURES} more"]
+    lines = []
+    for head, items in (("notes", notes), ("warnings", board.warnings), ("failures", failures)):
+        if items:
+            lines += [f"{head}:", *(f"{bullet}{escaped(item)}" for item in items), ""]
+    return lines
+
+
+def _blocks(
+    rows: Sequence[Sequence[str]], heads: Sequence[str], cells: Sequence[Sequence[str]], width: int
+) -> list[tuple[int, int]]:
+    """Which workloads go into which table: (start, stop) for each; the first table has the scores as well."""
+
+    def columns(titles: Sequence[str], body: Sequence[Sequence[str]]) -> list[int]:
+        return [max(map(cell_len, column)) + _GAP for column in zip(titles, *body, strict=True)]
+
+    wide = columns(heads, cells)
+    scores = columns(_HEADS, rows)
+    if sum(scores) + sum(wide) <= width:
+        return [(0, len(heads))]
+    blocks = [(0, 0)]
+    start, used = 0, scores[_NAME]
+    for stop, column in enumerate(wide):
+        if stop > start and used + column > width:
+            blocks.append((start, stop))
+            start, used = stop, scores[_NAME]
+        used += column
+    return [*blocks, (start, len(heads))]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An aligned table without ever wrapping or cutting a field. Text objects: no field is read as markup."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="")
+    for head in heads:
+        table.add_column(Text(head), justify="left" if head == "submission" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(field) for field in row))
+    widest = sum(max(map(cell_len, column)) + 2 * _GAP for column in zip(heads, *rows, strict=True))
+    out = io.StringIO()
+    # An empty environment: FORCE_COLOR, COLUMNS and their like must not change what is written to a file.
+    console = Console(file=out, width=widest, color_system=None, legacy_windows=False, _environ={})
+    console.print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())

@@ -1,0 +1,122 @@
+"""Records to times: the result of each study, and the median over studies.
+
+A study is one independent repeat of a submission's tuning; its result is that of its fastest trial. A miss counts
+as infinite, so a median over studies is finite only where more than half of them reached the target (as in
+AlgoPerf; for an even number, the mean of the two middle ones, infinite if either is).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from harness.records import Evaluation, Outcome, Record
+from scoring.scores import Array
+
+AXES = {"time": "time_s", "steps": "step", "examples": "examples"}  # how boards rank: the field of an Evaluation
+_LEAST = 1e-9  # a target met before the first step: 0 has no ratio to anything
+_BUDGET_FACTOR = 1.25  # the budget in steps, over the step hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """Study results by submission, workload and study: arrays [S, W, K]; inf for a miss, NaN for no such study.
+
+    `time_s` in seconds, `steps` and `examples`: those of the study's deciding trial. `sustained`: 1 or 0 for
+    whether its next evaluation met the target too, NaN where it made none or missed.
+    """
+
+    time_s: Array
+    steps: Array
+    examples: Array
+    sustained: Array
+
+    def on(self, by: str) -> Array:
+        """The results on one axis: "time", "steps" or "examples"."""
+        return {"time": self.time_s, "steps": self.steps, "examples": self.examples}[by]
+
+
+def crossing(record: Record) -> Evaluation | None:
+    """The evaluation that counts as reaching the target, or None.
+
+    A trial that ended in an error never counts, whatever it had reached: the error may be a broken rule.
+    """
+    return None if record.outcome is Outcome.ERROR else record.crossing
+
+
+def sustained(record: Record, at: Evaluation) -> bool | None:
+    """Whether the evaluation after `at` met the target too; None where there is none."""
+    for here, after in pairwise(record.evaluations):
+        if here is at:
+            if after.value is None:
+                return False
+            return after.value >= record.target if record.higher_is_better else after.value <= record.target
+    return None
+
+
+def studies(trials: Sequence[Record]) -> list[list[Record]]:
+    """The trials of one submission on one workload by study, in order. Two root seeds make two sets of studies."""
+    found: dict[tuple[int, int], list[Record]] = {}
+    for record in sorted(trials, key=lambda r: (r.seed, r.study, r.trial)):
+        found.setdefault((record.seed, record.study), []).append(record)
+    return list(found.values())
+
+
+def study_result(trials: Sequence[Record], by: str) -> tuple[float, float, float, float]:
+    """(seconds, steps, examples, sustained) of the trial fastest on the axis `by`; a miss is inf and NaN."""
+    crossings = [(at, record) for record in trials if (at := crossing(record)) is not None]
+    if not crossings:
+        return math.inf, math.inf, math.inf, math.nan
+    at, record = min(crossings, key=lambda pair: getattr(pair[0], AXES[by]))
+    firm = sustained(record, at)
+    return (
+        max(at.time_s, _LEAST),
+        max(float(at.step), _LEAST),
+        max(float(at.examples), _LEAST),
+        math.nan if firm is None else float(firm),
+    )
+
+
+def collect(
+    cells: Mapping[tuple[str, str], Sequence[Record]],
+    submissions: Sequence[str],
+    workloads: Sequence[str],
+    by: str,
+) -> Times:
+    """The study results of all cells; cells maps (submission, workload) to trials."""
+    grouped = {key: studies(trials) for key, trials in cells.items()}
+    most = max((len(group) for group in grouped.values()), default=1)
+    results = np.full((4, len(submissions), len(workloads), most), np.nan)
+    for s, submission in enumerate(submissions):
+        for w, workload in enumerate(workloads):
+            for k, trials in enumerate(grouped.get((submission, workload), ())):
+                results[:, s, w, k] = study_result(trials, by)
+    return Times(time_s=results[0], steps=results[1], examples=results[2], sustained=results[3])
+
+
+def median(values: Array) -> Array:
+    """The median over the last axis, NaN left out: inf where half or more are inf, or where there is nothing."""
+    ordered = np.sort(values, axis=-1)  # inf after every number, NaN last
+    count = (~np.isnan(values)).sum(axis=-1)
+    low, high = (
+        np.take_along_axis(ordered, np.maximum(middle, 0)[..., None], axis=-1)[..., 0]
+        for middle in ((count - 1) // 2, count // 2)
+    )
+    return np.where(count > 0, (low + high) / 2, np.inf)
+
+
+def budget(trials: Sequence[Record], by: str) -> float:
+    """What the trials of a workload were allowed on the axis `by`: the least that one that missed can have needed.
+
+    Seconds as recorded; in steps 1.25 x the step hint, in examples that many batches. inf for no trials.
+    """
+    if not trials:
+        return math.inf
+    if by == "time":
+        return max(float(np.median([r.budget_s for r in trials])), _LEAST)
+    steps = _BUDGET_FACTOR * trials[0].step_hint
+    return steps if by == "steps" else steps * float(np.median([r.batch_size for r in trials]))

@@ -1,0 +1,122 @@
+"""Any `torch.optim.Optimizer` class as a submission, from one line of text.
+
+    torch.optim:RMSprop
+    torch.optim:SGD(lr=0.1, momentum=0.9)
+    pytorch_optimizer:AdamP(lr=loguniform(1e-4, 1e-2), weight_decay=choice(0, 0.01))
+    schedulefree:AdamWScheduleFree(lr=0.003)@constant
+
+Arguments are passed to the class; those given as a domain are searched in the external ruleset, and at the
+middle of the domain in the self-tuning one. Where no learning rate is given, the external ruleset searches a
+factor of ten around the class's own. The learning rate follows the reference's warm-up and cosine unless
+another schedule is named after `@`, so that what differs from the reference is the update rule. A class that has
+`train()` and `eval()` modes is put in the right one around evaluations.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from submissions.base import Submission, Training, WorkloadView
+from submissions.schedules import SCHEDULES
+from submissions.space import Choice, Domain, LogUniform, Uniform
+
+_DOMAINS = {"loguniform": LogUniform, "uniform": Uniform, "choice": Choice}
+_FORM = "expected MODULE:CLASS, MODULE:CLASS(key=value, ...) or either with @SCHEDULE, like torch.optim:SGD(lr=0.1)"
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """The parts of `module:class(arguments)@schedule`."""
+
+    module: str
+    class_name: str
+    arguments: Mapping[str, Any]
+    schedule: str
+
+
+def parse(text: str) -> OptimizerSpec:
+    """Reads the one-line form without running any of it. Raises ValueError that says what is wrong with it."""
+    module, colon, rest = text.partition(":")
+    call, _, schedule = rest.partition("@")
+    schedule = schedule.strip() or "warmup_cosine"
+    if schedule not in SCHEDULES:
+        raise ValueError(f"{text!r}: no schedule {schedule!r}; known: {', '.join(SCHEDULES)}")
+    try:
+        tree = ast.parse(call.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"{text!r} is not a Python call ({error.msg}); {_FORM}") from None
+    if isinstance(tree, ast.Name):
+        tree = ast.Call(func=tree, args=[], keywords=[])
+    if not (colon and isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)) or tree.args:
+        raise ValueError(f"{text!r}: {_FORM}")
+    if not all(part.isidentifier() for part in module.strip().split(".")):
+        raise ValueError(f"{text!r}: {module!r} is no module name; {_FORM}")
+    arguments = {}
+    for keyword in tree.keywords:
+        if keyword.arg is None:
+            raise ValueError(f"{text!r}: {_FORM}")
+        arguments[keyword.arg] = _argument(text, keyword.value)
+    return OptimizerSpec(module.strip(), tree.func.id, arguments, schedule)
+
+
+def _argument(text: str, node: ast.expr) -> Any:
+    try:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _DOMAINS:
+            return _DOMAINS[node.func.id](*(ast.literal_eval(a) for a in node.args))
+        return ast.literal_eval(node)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{text!r}: cannot read {ast.unparse(node)!r} ({error}); an argument is a literal, "
+            "loguniform(low, high), uniform(low, high) or choice(a, b, ...)"
+        ) from None
+
+
+class OptimizerByName(Submission):
+    """The submission that one line describes. Raises ImportError or TypeError where there is no such class."""
+
+    def __init__(self, text: str) -> None:
+        spec = parse(text)
+        self._schedule = SCHEDULES[spec.schedule]
+        self._class = getattr(importlib.import_module(spec.module), spec.class_name, None)
+        if not (inspect.isclass(self._class) and issubclass(self._class, Optimizer)):
+            raise TypeError(f"{spec.module}:{spec.class_name} is not a subclass of torch.optim.Optimizer")
+        self.name = text  # type: ignore[misc]
+        self._fixed = {k: v for k, v in spec.arguments.items() if not isinstance(v, Domain)}
+        space = {k: v for k, v in spec.arguments.items() if isinstance(v, Domain)}
+        defaults = {k: v.at(0.5) for k, v in space.items()}
+        own_lr = inspect.signature(self._class).parameters.get("lr")
+        if "lr" not in spec.arguments and own_lr is not None and isinstance(own_lr.default, float):
+            space["lr"] = LogUniform(own_lr.default / 10, own_lr.default * 10)
+            defaults["lr"] = own_lr.default
+        self.space, self.defaults = space, defaults  # type: ignore[misc]
+
+    def configure(
+        self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace
+    ) -> Optimizer | tuple[Optimizer, LRScheduler]:
+        optimizer = self._class(model.parameters(), **self._fixed, **vars(hp))
+        _switch_mode(optimizer, "train")
+        schedule = self._schedule(optimizer, workload.step_hint)
+        return optimizer if schedule is None else (optimizer, schedule)
+
+    def before_eval(self, training: Training) -> None:
+        _switch_mode(training.optimizer, "eval")
+
+    def after_eval(self, training: Training) -> None:
+        _switch_mode(training.optimizer, "train")
+
+
+def _switch_mode(optimizer: Optimizer | None, mode: str) -> None:
+    # Optimizers that average their iterates (schedulefree) refuse to step in the wrong mode; most have no modes.
+    switch = getattr(optimizer, mode, None)
+    if switch is not None:
+        switch()

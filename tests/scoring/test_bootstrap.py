@@ -1,0 +1,87 @@
+"""Resampling against full enumeration, and what intervals, odds and ties mean."""
+
+from functools import partial
+from itertools import product
+
+import numpy as np
+import pytest
+
+from scoring import bootstrap, scores
+
+INF, NAN = np.inf, np.nan
+BUDGET = np.array([100.0])
+ANCHORED = partial(scores.anchored, reference=0, budget=BUDGET)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6])
+def test_median_law_is_that_of_all_resamples(n):
+    values = 2.0 ** np.arange(n)
+    resamples = np.array(list(product(values, repeat=n)))
+    seen, counts = np.unique(np.median(resamples, axis=1), return_counts=True)
+    low, high, p = bootstrap.median_law(n)
+    law = dict(zip((values[low] + values[high]) / 2, p, strict=True))
+    assert sum(p) == pytest.approx(1)
+    assert {m: pytest.approx(law[m]) for m in seen} == dict(zip(seen, counts / n**n, strict=True))
+
+
+def test_two_studies_by_hand():
+    # 8 and 16 s against a reference of 10 s: medians 8, 12, 12, 16 are equally likely.
+    studies = np.array([[[10.0, 10.0]], [[8.0, 16.0]]])
+    drawn = bootstrap.draw_scores(studies, ["ref", "sub"], ANCHORED, seed=0, draws=8000)
+    np.testing.assert_array_equal(drawn[:, 0], 0.5)
+    seen, counts = np.unique(drawn[:, 1], return_counts=True)
+    # log(4 / 1.6) / log(16), log(4 / 1.2) / log(16), log(4 / 0.8) / log(16)
+    np.testing.assert_allclose(seen, [0.330482024, 0.434241399, 0.580482024], atol=1e-9)
+    np.testing.assert_allclose(counts / 8000, [0.25, 0.5, 0.25], atol=0.02)
+
+
+def test_reference_draw_is_shared():
+    # The submission's own times never vary, so the only doubt is the reference's, the same for both.
+    studies = np.array([[[5.0, 10.0, 20.0]], [[10.0] * 3], [[20.0] * 3]])
+    drawn = bootstrap.draw_scores(studies, "rab", ANCHORED, seed=0, draws=500)
+    np.testing.assert_array_equal(drawn[:, 0], 0.5)
+    assert len(np.unique(drawn[:, 1])) == 3
+    np.testing.assert_allclose(drawn[:, 1] - drawn[:, 2], 0.25)  # twice as long costs log(2) / log(16)
+
+
+def test_misses_and_absent_studies():
+    studies = np.array([[[10.0, 10.0, 10.0]], [[INF, INF, INF]], [[NAN, NAN, NAN]], [[20.0, NAN, NAN]]])
+    drawn = bootstrap.draw_scores(studies, "rabc", ANCHORED, seed=0, draws=50)
+    np.testing.assert_allclose(drawn, np.tile([0.5, 0.0, 0.0, 0.25], (50, 1)))
+
+
+def test_interval_of_a_submission_does_not_depend_on_the_others():
+    rng = np.random.default_rng(0)
+    studies = np.exp(rng.normal(2, 0.3, (4, 1, 5)))
+    few = bootstrap.draw_scores(studies[:2], ["r", "a"], ANCHORED, seed=3, draws=200)
+    many = bootstrap.draw_scores(studies, ["r", "a", "b", "c"], ANCHORED, seed=3, draws=200)
+    np.testing.assert_array_equal(few, many[:, :2])
+
+
+def test_chunks_do_not_change_draws(monkeypatch):
+    studies = np.exp(np.random.default_rng(0).normal(2, 0.3, (3, 2, 4)))
+    whole = bootstrap.draw_scores(studies, "abc", scores.algoperf, seed=0, draws=101)
+    monkeypatch.setattr(bootstrap, "CHUNK", 60)
+    np.testing.assert_array_equal(bootstrap.draw_scores(studies, "abc", scores.algoperf, seed=0, draws=101), whole)
+
+
+def test_interval_and_odds():
+    low, high = bootstrap.interval(np.arange(1001.0)[:, None])
+    assert (low[0], high[0]) == (pytest.approx(25), pytest.approx(975))
+    assert (
+        bootstrap.p_ahead(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, 2.0, 4.0, 0.0])) == 0.625
+    )  # 2 and a half of 4
+
+
+def test_tie_groups_compare_with_the_first_of_the_group():
+    # 100 draws: b is behind a in 90, c in 94, d in 95; then e is behind d in all, and f level with e.
+    a, d, e = np.ones(100), np.zeros(100), np.full(100, -1.0)
+    b, c = np.where(np.arange(100) < 90, 0.0, 2.0), np.where(np.arange(100) < 94, 0.0, 2.0)
+    d[95:] = 2.0
+    assert bootstrap.tie_groups(np.stack([a, b, c, d, e, e], axis=1)) == [1, 1, 1, 2, 3, 3]
+    assert bootstrap.tie_groups(np.ones((10, 1))) == [1]
+
+
+def test_no_draws_is_refused():
+    with pytest.raises(ValueError, match="draws is 0"):
+        bootstrap.draw_scores(np.ones((1, 1, 1)), "a", scores.algoperf, seed=0, draws=0)

@@ -1,0 +1,79 @@
+"""The rules, by worked examples and by their defining properties."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from scoring import scores
+
+INF = np.inf
+
+
+def test_anchored_credit_by_hand():
+    # The reference takes 8. r = 1, 1/2, 2, 1/4, 4, 8 and a miss: log(4 / r) / log(16) in [0, 1].
+    values = np.array([[8.0], [4.0], [16.0], [2.0], [32.0], [64.0], [INF]])
+    credit = scores.anchored(values, reference=0, budget=np.array([100.0]))
+    np.testing.assert_allclose(credit[:, 0], [0.5, 0.75, 0.25, 1.0, 0.0, 0.0, 0.0], atol=1e-15)
+    assert credit[0, 0] == 0.5  # exactly
+
+
+def test_budget_stands_for_a_reference_that_misses_which_earns_nothing_itself():
+    credit = scores.anchored(np.array([[INF], [50.0], [100.0]]), reference=0, budget=np.array([100.0]))
+    np.testing.assert_allclose(credit[:, 0], [0.0, 0.75, 0.5])
+
+
+def test_without_a_reference_the_budget_is_the_mark():
+    credit = scores.anchored(np.array([[25.0, INF]]), reference=None, budget=np.array([100.0, INF]))
+    np.testing.assert_allclose(credit, [[1.0, 0.0]])
+
+
+def test_algoperf_credit_by_hand():
+    # a: 10, 20, 40, miss -> r = 1, 2, 4, inf -> (4 - min(r, 4)) / 3 = 1, 2/3, 0, 0. b: nobody, so 0 for all.
+    values = np.array([[10.0, INF], [20.0, INF], [40.0, INF], [INF, INF]])
+    np.testing.assert_allclose(scores.algoperf(values), [[1, 0], [2 / 3, 0], [0, 0], [0, 0]])
+
+
+def test_algoperf_score_is_the_integral_of_the_profile():
+    rng = np.random.default_rng(0)
+    values = np.exp(rng.normal(0, 0.8, (7, 9)))
+    values[rng.random(values.shape) < 0.2] = INF
+    values[:, 3] = INF
+    r = scores.ratios(values, values.min(axis=0))
+    fine = 300_000
+    middles = 1 + 3 * (np.arange(fine) + 0.5) / fine
+    integral = scores.profile(r, middles).mean(axis=1)
+    np.testing.assert_allclose(scores.score(scores.algoperf(values)), integral, atol=1e-5)
+
+
+def test_profile_corners_are_exact():
+    # r = 1, 1, 2.5, 4, 7 and a miss: of six workloads, two at once, a third at 2.5, a fourth at 4.
+    r = np.array([1.0, 2.5, 1.0, 4.0, 7.0, INF])
+    assert scores.profile_corners(r) == ((1.0, 2 / 6), (2.5, 3 / 6), (4.0, 4 / 6))
+    at = scores.profile(r[None], np.array([1.0, 2.49, 2.5, 3.99, 4.0]))
+    np.testing.assert_allclose(at, [[2 / 6, 2 / 6, 3 / 6, 3 / 6, 4 / 6]])
+    assert scores.profile_corners(np.array([INF, 5.0])) == ()
+
+
+def test_speedup_is_a_geometric_mean_over_what_both_reached():
+    # 20 / 10 and 10 / 5 and 10 / 40 -> (2 * 2 / 4) ** (1/3) = 1; a workload that either misses is left out.
+    reference = np.array([20.0, 10.0, 10.0, INF, 10.0])
+    values = np.array([[10.0, 5.0, 40.0, 1.0, INF], [INF, INF, INF, 1.0, INF]])
+    speedup = scores.speedup(values, reference)
+    assert speedup[0] == pytest.approx(1.0)
+    assert np.isnan(speedup[1])
+
+
+@pytest.mark.parametrize(
+    "credit", [scores.algoperf, partial(scores.anchored, reference=1, budget=np.array([9.0, 9.0, 9.0]))]
+)
+def test_leading_axes_pass_through_and_credits_are_numbers_in_0_1(credit):
+    rng = np.random.default_rng(1)
+    values = np.exp(rng.normal(0, 2, (5, 4, 3)))
+    values[rng.random(values.shape) < 0.4] = INF
+    together = credit(values)
+    assert together.shape == values.shape
+    assert np.all((together >= 0) & (together <= 1))
+    assert np.all(together[np.isinf(values)] == 0)
+    for one, alone in zip(values, together, strict=True):
+        np.testing.assert_array_equal(credit(one), alone)

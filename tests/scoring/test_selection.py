@@ -1,0 +1,89 @@
+"""Which records make a board, and what is said about the rest."""
+
+import pytest
+
+from harness.errors import RecordsError
+from scoring.selection import select
+from tests.scoring.build import record, table
+
+
+def chosen(records, **other):
+    return select(records, **({"suite": "mini", "workloads": None, "ruleset": "self", "fingerprint": None} | other))
+
+
+def test_only_the_newest_version_of_submissions_and_workloads():
+    old = [
+        record(time=1.0, ended=5.0, submission_hash="nadamw-0"),
+        record(time=2.0, ended=6.0, workload_hash="digits-0"),
+    ]
+    found = chosen([*old, *table({"nadamw": {"digits": [10, 11, 12]}})])
+    assert found.trials == 3
+    assert found.warnings == ("2 trials of earlier versions of a submission or workload are left out",)
+
+
+def test_newest_is_the_latest_ended_not_the_last_read():
+    new, old = (
+        record(time=3.0, ended=9.0, submission_hash="new"),
+        record(time=1.0, ended=8.0, submission_hash="old"),
+    )
+    assert chosen([new, old]).cells["nadamw", "digits"] == [new]
+
+
+def test_hardware_with_most_records_and_a_warning_for_the_rest():
+    records = [*table({"nadamw": {"digits": [1, 2, 3]}}), record(fingerprint="gpu", hardware="GPU")]
+    found = chosen(records)
+    assert (found.fingerprint, found.hardware, found.trials) == ("cpu-2", "2 x Some CPU", 3)
+    assert "other hardware is left out, times do not compare across it: gpu (1 trials)" in found.warnings
+    assert chosen(records, fingerprint="gpu").hardware == "GPU"
+
+
+def test_uneven_records_are_named():
+    found = chosen(
+        table({"nadamw": {"x": [1, 2, 3], "y": [1, 2]}, "sgd": {"x": [1, 2, 3]}}), workloads=["y", "x", "z"]
+    )
+    assert found.workloads == ("y", "x", "z")
+    assert found.warnings == (
+        "no trials at all on z: a miss for everyone; run: make bench",
+        "no trials, counted as a miss: sgd on y; run: make bench",
+        "fewer than 3 studies: nadamw on y (2)",
+    )
+
+
+def test_few_studies_and_workloads_not_asked_for():
+    warnings = chosen(table({"nadamw": {"x": 1, "y": 1}}), workloads=["x"]).warnings
+    assert warnings == (
+        "1 trials on workloads that the board does not ask for: y",
+        "1 study a workload: intervals mean little with fewer than 3",
+    )
+
+
+def test_unfinished_studies_are_named_unless_they_hit():
+    trials = [
+        *[
+            record(submission=s, time=None, trial=t, study=k)
+            for s in ("nadamw", "sgd")
+            for t in (0, 1)
+            for k in range(3)
+        ],
+        record("adamw", time=None),
+        record("adamw", time=4.0, study=1),
+        record("adamw", time=4.0, study=2),
+    ]
+    warnings = chosen(trials).warnings
+    assert warnings == ("studies with fewer than 2 trials and no hit among them: adamw on digits",)
+
+
+@pytest.mark.parametrize(
+    ("records", "other", "message"),
+    [
+        ([], {}, r"no finished trials of suite mini with ruleset self; run: make bench"),
+        ([record()], {"suite": "base"}, r"suite base .*there are some of mini \(self\); run: make bench"),
+        ([record()], {"ruleset": "external"}, r"there are some of mini \(self\)"),
+        ([record()], {"fingerprint": "gpu"}, r"on hardware gpu; there are some on cpu-2"),
+        ([record()], {"workloads": ["other"]}, r"no finished trials of the present version on other"),
+        ([record()], {"workloads": []}, r"no workloads"),
+    ],
+)
+def test_nothing_to_rank_says_what_to_type(records, other, message):
+    with pytest.raises(RecordsError, match=message):
+        chosen(records, **other)

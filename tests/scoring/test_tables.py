@@ -1,0 +1,106 @@
+"""The board as text, Markdown and CSV."""
+
+import csv
+import io
+
+import pytest
+
+from scoring import escape
+from scoring.board import build_board
+from scoring.tables import as_csv, as_markdown, as_text, value_text
+from tests.scoring.build import record, table
+
+EVIL = "=[red]a|b\x1b[31m\n<b>*c*"
+TIMES = {
+    "nadamw": {"digits": [10, 11, 12], "flights": [20, 20, 20]},
+    EVIL: {"digits": [5, 5.5, None], "flights": [None, 9, None]},
+}
+
+
+def board(times=TIMES, extra=(), **other):
+    return build_board([*table(times), *extra], suite="mini", **({"draws": 200} | other))
+
+
+def test_text_reads_well():
+    failed = record("nadamw", "digits", None, trial=1, outcome="error", message="bad [beta]")
+    text = as_text(
+        board(TIMES | {"sgd": {"digits": [200, 210, 220]}}, [failed]), next_command="make bench STUDIES=5"
+    )
+    lines = text.splitlines()
+    assert lines[0] == "suite mini, ruleset self: anchored score by time to target, reference nadamw"
+    heads = "rank tie submission score 95 % interval P(ahead of next) speed-up digits flights"
+    assert " ".join(lines[3].split()) == heads
+    assert lines[5].split()[-5:] == ["1.00x", "11.0", "s", "20.0", "s"]
+    assert "nadamw" in lines[5]
+    assert "5.50 s (2/3)" in text
+    assert "miss (1/3)" in text
+    assert "210 s" in text
+    assert "no trials" in text
+    assert "  nadamw on digits: error in update (my.py:12): ValueError: bad [beta]" in lines
+    assert lines[-1] == "next: make bench STUDIES=5"
+
+
+def test_text_columns_are_aligned_and_fit_the_width():
+    many = {f"workload_{i}": [10, 11, 12] for i in range(9)}
+    for width in (100, 140, 400):
+        text = as_text(board({"nadamw": many, "a_rather_long_name": many}), width=width)
+        assert all(len(line) <= width for line in text.splitlines())
+        assert all(text.count(f"workload_{i}") == 1 for i in range(9))
+    assert text.count("a_rather_long_name") == 1  # one table where all fits
+
+
+def test_axes_have_their_units():
+    assert value_text(12.34, "time") == "12.3 s"
+    assert value_text(19.97, "time") == "20.0 s"
+    assert value_text(99.97, "time") == "100 s"
+    assert value_text(0.01234, "time") == "0.0123 s"
+    assert value_text(412.4, "steps") == "412 steps"
+    assert value_text(35200.0, "examples") == "35,200 ex."
+    assert "110 steps" in as_text(board(by="steps"))
+
+
+def test_names_cannot_break_out():
+    made = board()
+    text, markdown, sheet = as_text(made), as_markdown(made), as_csv(made)
+    for shown in (text, markdown, sheet):
+        assert "\x1b" not in shown
+        assert "[red]" in shown.replace("\\[", "[").replace("\\]", "]")
+    assert r"=[red]a|b\x1b[31m\n<b>*c*" in text
+    row = next(line for line in markdown.splitlines() if "\\[red" in line)
+    assert "<" not in row
+    assert r"a\|b" in row
+    assert [line[2] for line in csv.reader(io.StringIO(sheet))][1:] in (
+        ["nadamw", r"'=[red]a|b\x1b[31m\n<b>*c*"],
+        [r"'=[red]a|b\x1b[31m\n<b>*c*", "nadamw"],
+    )
+
+
+def test_markdown_has_as_many_cells_in_each_row():
+    lines = [
+        line
+        for line in as_markdown(board({"nadamw": {"a": [1, 2, 3], "b": [1, 2, 3]}})).splitlines()
+        if "|" in line
+    ]
+    assert [line.count("|") for line in lines] == [10, 10, 10]
+
+
+def test_csv_has_numbers_and_gaps():
+    rows = list(csv.DictReader(io.StringIO(as_csv(board()))))
+    by_name = {row["submission"]: row for row in rows}
+    assert by_name["nadamw"]["digits time_s"] == "11"
+    assert by_name["nadamw"]["score"] == "0.5"
+    evil = next(row for name, row in by_name.items() if name != "nadamw")
+    assert evil["flights time_s"] == ""
+    assert evil["flights studies_reached"] == "1"
+
+
+def test_crossings_that_fell_back_are_marked():
+    text = as_text(build_board(table({"nadamw": {"a": [1, 2, 3]}}, later=(0.5,)), suite="mini", draws=10))
+    assert "2.00 s~" in text
+    assert "did not meet the target" in text
+
+
+@pytest.mark.parametrize("text", ["", "plain", "a\tb\r\nc\x00", "\u202eabc", "日本"])
+def test_plain_is_one_printable_line(text):
+    assert escape.plain(text).isprintable()
+    assert escape.matplotlib(text).isprintable()

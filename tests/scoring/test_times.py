@@ -1,0 +1,89 @@
+"""From records to study results and medians."""
+
+import math
+
+import numpy as np
+import pytest
+
+from harness.records import Outcome
+from scoring import times
+from tests.scoring.build import record
+
+
+def test_a_study_is_its_fastest_trial_on_the_axis():
+    # By time the first decides, by steps the second: 9 s and 300 steps, 12 s and 120 steps.
+    trials = [record(time=9.0, steps=300), record(time=12.0, steps=120, trial=1), record(time=None, trial=2)]
+    assert times.study_result(trials, "time")[:3] == (9.0, 300, 9600)
+    assert times.study_result(trials, "steps")[:3] == (12.0, 120, 3840)
+    assert times.study_result(trials, "examples")[:3] == (12.0, 120, 3840)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.BUDGET, Outcome.DIVERGED, Outcome.COMPLETE, Outcome.OUTRUN])
+def test_no_crossing_is_a_miss_and_a_missing_value_is_no_crossing(outcome):
+    trial = record(time=5.0, outcome=outcome, values=[0.3, None, 0.8])
+    assert times.study_result([trial], "time")[:3] == (math.inf, math.inf, math.inf)
+
+
+def test_missing_value_never_reaches_a_target_that_is_low():
+    loss = {"higher_is_better": False, "target": 0.5}
+    assert times.study_result([record(time=5.0, values=[None, None], **loss)], "time")[0] == math.inf
+    assert times.study_result([record(time=5.0, values=[None, 0.4], **loss)], "time")[0] == 10.0
+
+
+def test_an_error_never_counts_even_after_a_crossing():
+    assert times.study_result([record(time=5.0, outcome=Outcome.ERROR)], "time")[0] == math.inf
+    assert times.study_result([record(time=5.0, outcome=Outcome.DIVERGED)], "time")[0] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"), [((), None), ((0.91, 0.1), True), ((0.89, 0.99), False), ((None,), False)]
+)
+def test_sustained_looks_at_the_next_evaluation(later, expected):
+    trial = record(later=later)
+    assert times.sustained(trial, trial.crossing) is expected
+
+
+def test_a_target_met_before_the_first_step_has_a_positive_time():
+    trial = record(time=1.0, values=[0.95], steps=0)
+    assert times.study_result([trial], "steps")[1] > 0
+
+
+def test_seeds_make_studies_of_their_own():
+    trials = [record(study=k, seed=seed, trial=t) for t in (1, 0) for seed in (0, 7) for k in (0, 1)]
+    assert [[(r.seed, r.study, r.trial) for r in study] for study in times.studies(trials)] == [
+        [(0, 0, 0), (0, 0, 1)],
+        [(0, 1, 0), (0, 1, 1)],
+        [(7, 0, 0), (7, 0, 1)],
+        [(7, 1, 0), (7, 1, 1)],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("studies", "expected"),
+    [
+        ([3, 1, 2], 2),
+        ([4, 1, 2, 3], 2.5),
+        ([1, 2, math.inf], 2),
+        ([1, math.inf, math.inf], math.inf),
+        ([1, math.inf], math.inf),
+        ([5, math.nan, math.nan], 5),
+        ([1, math.inf, math.nan], math.inf),
+        ([2, 1, math.nan], 1.5),
+        ([math.nan] * 3, math.inf),
+    ],
+)
+def test_median(studies, expected):
+    assert times.median(np.array(studies, float)) == expected
+
+
+def test_collect_has_a_place_for_each_study():
+    cells = {("a", "x"): [record(time=3.0), record(time=None, study=1)], ("b", "y"): [record(time=7.0)]}
+    found = times.collect(cells, ["a", "b"], ["x", "y"], "time").on("time")
+    nan = math.nan
+    np.testing.assert_array_equal(found, [[[3, math.inf], [nan, nan]], [[nan, nan], [7, nan]]])
+
+
+def test_budget_on_each_axis():
+    trials = [record(budget=100.0, step_hint=800, batch_size=32)]
+    assert [times.budget(trials, by) for by in ("time", "steps", "examples")] == [100.0, 1000.0, 32000.0]
+    assert times.budget([], "time") == math.inf

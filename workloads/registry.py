@@ -1,0 +1,77 @@
+"""Finds the workloads: every module of this folder with a `SCALES` tuple. Adding a workload is adding a file."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from workloads import targets
+from workloads.base import Workload
+
+
+class UnknownWorkload(ValueError):
+    """There is no such suite, or no such workload in it."""
+
+
+class DuplicateWorkload(ValueError):
+    """Two workloads claim the same name at the same scale."""
+
+
+def suites() -> tuple[str, ...]:
+    """Names of the suites, from the smallest scale to the largest."""
+    order = ("smoke", "mini", "base")
+    return tuple(sorted(_by_scale(), key=lambda scale: (order.index(scale) if scale in order else 99, scale)))
+
+
+def suite(name: str) -> tuple[Workload, ...]:
+    """The workloads of a suite by name, each with its stored target if that was set for just this definition.
+
+    Raises UnknownWorkload.
+    """
+    try:
+        found = _by_scale()[name]
+    except KeyError:
+        raise UnknownWorkload(f"there is no suite {name!r}; name one of: {', '.join(suites())}") from None
+    return tuple(_with_target(workload) for workload in found)
+
+
+def find(suite_name: str, workload_name: str) -> Workload:
+    """One workload of a suite. Raises UnknownWorkload."""
+    known = {workload.name: workload for workload in suite(suite_name)}
+    try:
+        return known[workload_name]
+    except KeyError:
+        raise UnknownWorkload(
+            f"there is no workload {workload_name!r} in suite {suite_name}; name one of: {', '.join(known)}"
+        ) from None
+
+
+def grouped(workloads: Iterable[Workload]) -> dict[str, tuple[Workload, ...]]:
+    """Workloads by scale, sorted by name. Raises DuplicateWorkload."""
+    found: dict[str, dict[str, Workload]] = {}
+    for workload in workloads:
+        scale = found.setdefault(workload.scale, {})
+        if workload.name in scale:
+            raise DuplicateWorkload(
+                f"two workloads are named {workload.name} at scale {workload.scale}, expected one; rename it in its SCALES"
+            )
+        scale[workload.name] = workload
+    return {scale: tuple(by_name[name] for name in sorted(by_name)) for scale, by_name in found.items()}
+
+
+@cache
+def _by_scale() -> dict[str, tuple[Workload, ...]]:
+    names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]) if not module.ispkg]
+    modules = [importlib.import_module(f"workloads.{name}") for name in names]
+    return grouped(workload for module in modules for workload in vars(module).get("SCALES", ()))
+
+
+def _with_target(workload: Workload) -> Workload:
+    stored = targets.load(workload)
+    if stored is None or stored.definition != workload.definition():
+        return workload
+    return replace(workload, target=stored.target)

@@ -1,0 +1,123 @@
+"""The next character of Shakespeare by a decoder-only Transformer, with normalisation before each part."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from workloads.base import Arrays, Batch, LossKind, Workload
+from workloads.datasets.shakespeare import LENGTH, SHAKESPEARE, VOCABULARY
+from workloads.losses import cross_entropy
+from workloads.metrics import mean_loss
+
+
+class Attention(nn.Module):
+    """Causal attention of several heads; [B, L, width] to the same."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size, length, width = x.shape
+        q, k, v = self.qkv(x).view(size, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(mixed.transpose(1, 2).reshape(size, length, width))
+
+
+class Block(nn.Module):
+    """Attention, then a network for each position, both added to their input; [B, L, width] to the same."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.dropout(self.attention(self.norm1(x)))
+        return x + self.dropout(self.mlp(self.norm2(x)))
+
+
+class GPT(nn.Module):
+    """Tokens [B, L] int64, L up to `length`, to logits [B, L, len(VOCABULARY)] for the token after each."""
+
+    positions: Tensor
+
+    def __init__(self, length: int, width: int, layers: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.token = nn.Embedding(len(VOCABULARY), width)
+        self.position = nn.Embedding(length, width)
+        self.register_buffer("positions", torch.arange(length), persistent=False)
+        self.blocks = nn.Sequential(*(Block(width, heads, dropout) for _ in range(layers)))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, len(VOCABULARY), bias=False)
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:
+                # Unit variance goes through unchanged at any width; what is added to the stream starts smaller, the
+                # more layers add to it, as in GPT-2.
+                added = name.endswith(("attention.out.weight", "mlp.2.weight"))
+                nn.init.normal_(parameter, std=(parameter.shape[1] * (2 * layers if added else 1)) ** -0.5)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.token(tokens) + self.position(self.positions[: tokens.shape[1]])
+        return self.head(self.norm(self.blocks(x)))
+
+
+def collate(arrays: Arrays, index: np.ndarray, length: int) -> Batch:
+    """The first `length` + 1 tokens of the rows: inputs [B, length] int64 and the tokens after each, the same shape."""
+    text = torch.from_numpy(arrays["text"][index, : length + 1]).long()
+    return Batch((text[:, :-1].contiguous(),), text[:, 1:].contiguous(), torch.from_numpy(index))
+
+
+MINI = Workload(
+    name="shakespeare_gpt",
+    scale="mini",
+    task="language model",
+    dataset=SHAKESPEARE,
+    model=partial(GPT, length=128, width=64, layers=2, heads=2),
+    loss=cross_entropy,
+    loss_kind=LossKind.CROSS_ENTROPY,
+    metric=mean_loss(cross_entropy, "loss"),
+    collate=partial(collate, length=128),
+    batch_size=16,
+    step_hint=900,
+    eval_batch_size=32,
+    validation_examples=256,
+    test_examples=640,
+    heads=("head.weight",),
+)
+SMOKE = replace(
+    MINI,
+    scale="smoke",
+    model=partial(GPT, length=32, width=32, layers=1, heads=2),
+    collate=partial(collate, length=32),
+    batch_size=8,
+    step_hint=60,
+    evaluations=5,
+    eval_batch_size=64,
+    train_examples=1000,
+    validation_examples=128,
+    test_examples=128,
+)
+BASE = replace(
+    MINI,
+    scale="base",
+    model=partial(GPT, length=LENGTH, width=512, layers=8, heads=8, dropout=0.2),
+    collate=partial(collate, length=LENGTH),
+    batch_size=64,
+    step_hint=5000,
+    eval_batch_size=128,
+    validation_examples=None,
+    test_examples=None,
+)
+SCALES = (SMOKE, MINI, BASE)
