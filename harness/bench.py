@@ -15,13 +15,11 @@ from rich.console import Console
 
 from harness import machine, schedule
 from harness.calibrate import CalibrationError, calibrate
-from harness.errors import UsageError
+from harness.choose import chosen_submissions, chosen_workloads
 from harness.plan import REFERENCE, Settings, plan
 from harness.progress import TrialProgress, duration
 from harness.records import Record, RecordStore
-from submissions.registry import SubmissionRef, resolve
-from workloads import registry
-from workloads.base import Workload
+from submissions.registry import SubmissionRef
 
 _DRIVER_NICENESS = 10
 
@@ -106,37 +104,6 @@ def bench(settings: Settings, console: Console) -> BenchReport:
         wall_s=time.perf_counter() - wall,
         overhead_cores=overhead[0] / running_s,
     )
-
-
-def chosen_workloads(settings: Settings) -> tuple[Workload, ...]:
-    """The workloads of the settings. Raises UsageError where one is unknown or has no target at this scale."""
-    try:
-        if settings.workloads is None:
-            workloads = registry.suite(settings.suite)
-        else:
-            workloads = tuple(registry.find(settings.suite, name) for name in settings.workloads)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    for workload in workloads:
-        if workload.target is None:
-            raise UsageError(
-                f"{workload.name} has no target at scale {workload.scale} yet, or has changed since it was set; "
-                f"type: make targets SUITE={workload.scale} WORKLOADS={workload.name}"
-            )
-    return workloads
-
-
-def chosen_submissions(settings: Settings) -> tuple[SubmissionRef, ...]:
-    """The submissions of the settings, the reference first. Raises UsageError where one cannot be found."""
-    try:
-        named = [resolve(spec) for spec in dict.fromkeys((REFERENCE, *settings.submissions))]
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    unique: dict[str, SubmissionRef] = {}
-    for ref in named:
-        if unique.setdefault(ref.name, ref) != ref:
-            raise UsageError(f"two different submissions are named {ref.name!r}; give one another `name`")
-    return tuple(unique.values())
 
 
 def keep_sources(settings: Settings, submissions: Iterable[SubmissionRef]) -> None:

@@ -6,7 +6,7 @@ import time
 
 from rich.console import Console
 
-from harness.bench import chosen_workloads
+from harness.choose import chosen_workloads
 from harness.errors import UsageError
 from harness.plan import Settings, Trial
 from harness.records import Outcome, Record

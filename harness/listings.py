@@ -8,16 +8,14 @@ import torch
 
 from harness import machine
 from harness.calibrate import calibrated
+from harness.choose import listed_workloads
 from harness.plan import Settings
 from submissions.registry import known, summary
-from workloads import registry
 
 
 def workloads(settings: Settings) -> list[dict[str, Any]]:
     """A row a workload of the suite. `seconds_per_step` is the reference's here, None before a first bench."""
-    chosen = registry.suite(settings.suite)
-    if settings.workloads is not None:
-        chosen = tuple(registry.find(settings.suite, name) for name in settings.workloads)
+    chosen = listed_workloads(settings)
     pace = calibrated(settings, chosen, machine.hardware().fingerprint)
     rows = []
     for workload in chosen:

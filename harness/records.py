@@ -65,7 +65,7 @@ class Record:
 
     `ledger` lists (account, seconds) in the order in which they were spent. `fingerprint` names the hardware
     that the trial is comparable on. `target` is None only while targets are being set. `started`,
-    `clock_started` and `ended` are Unix times.
+    `clock_started` and `ended` are Unix times; `worker` is the host and process of the referee.
     """
 
     suite: str
@@ -98,6 +98,7 @@ class Record:
     fingerprint: str
     versions: Mapping[str, str]
     code: str
+    worker: str = ""
     failure: Failure | None = None
     schema: int = SCHEMA
 

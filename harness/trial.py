@@ -7,6 +7,8 @@ the submission, is its child.
 from __future__ import annotations
 
 import math
+import os
+import platform
 import tempfile
 import time
 from collections.abc import Mapping
@@ -219,6 +221,7 @@ def _record(
         clock_started=course.clock_started,
         ended=time.time(),
         device=hardware.device,
+        worker=f"{platform.node()}:{os.getpid()}",
         hardware=str(hardware),
         fingerprint=hardware.fingerprint,
         versions=machine.versions(),

@@ -165,11 +165,10 @@ def build_board(
     order = sorted(range(len(points)), key=lambda s: (-points[s], chosen.submissions[s]))
     names = [chosen.submissions[s] for s in order]
     marks = scores.reference_marks(values, reference=at, budget=budget)
-    to_reference = scores.ratios(values, marks)
+    cells = _cells(chosen, results, by, ratios=scores.ratios(values, marks), credits=credits)
     speedups = scores.speedup(values, np.full(len(budget), np.inf) if at is None else values[at])
     low, high = interval(drawn)
     groups = tie_groups(drawn[:, order])
-    medians = {name: times.median(getattr(results, name)) for name in ("time_s", "steps", "examples")}
     rows = tuple(
         Row(
             submission=chosen.submissions[s],
@@ -180,18 +179,7 @@ def build_board(
             p_ahead_of_next=p_ahead(drawn[:, s], drawn[:, order[place + 1]]) if place + 1 < len(order) else None,
             tie_group=groups[place],
             speedup=_number(speedups[s]),
-            workloads={
-                workload: Cell(
-                    **{name: _number(median[s, w]) for name, median in medians.items()},
-                    reached=bool(np.isfinite(values[s, w])),
-                    value=_number(values[s, w]),
-                    ratio=_number(to_reference[s, w]),
-                    credit=float(credits[s, w]),
-                    **_studies(results.on(by)[s, w], results.sustained[s, w]),
-                    failures=_failures(chosen.cells.get((chosen.submissions[s], workload), ())),
-                )
-                for w, workload in enumerate(chosen.workloads)
-            },
+            workloads=cells[s],
         )
         for place, s in enumerate(order)
     )
@@ -216,6 +204,29 @@ def build_board(
     )
 
 
+def _cells(
+    chosen: Selection, results: times.Times, by: str, *, ratios: np.ndarray, credits: np.ndarray
+) -> list[dict[str, Cell]]:
+    """The cells of each submission, in the order of `chosen`; ratios and credits [S, W]."""
+    values = times.median(results.on(by))
+    medians = {name: times.median(getattr(results, name)) for name in ("time_s", "steps", "examples")}
+    return [
+        {
+            workload: Cell(
+                **{name: _number(median[s, w]) for name, median in medians.items()},
+                reached=bool(np.isfinite(values[s, w])),
+                value=_number(values[s, w]),
+                ratio=_number(ratios[s, w]),
+                credit=float(credits[s, w]),
+                **_studies(results.on(by)[s, w], results.sustained[s, w]),
+                failures=_failures(chosen.cells.get((submission, workload), ())),
+            )
+            for w, workload in enumerate(chosen.workloads)
+        }
+        for s, submission in enumerate(chosen.submissions)
+    ]
+
+
 def _studies(results: np.ndarray, sustained: np.ndarray) -> dict[str, Any]:
     """The fields of a Cell that come from its studies' results on the board's axis [K]."""
     hits = results[np.isfinite(results)]
@@ -230,12 +241,9 @@ def _studies(results: np.ndarray, sustained: np.ndarray) -> dict[str, Any]:
 
 def _failures(trials: Sequence[Record]) -> tuple[str, ...]:
     """What broke trials, the commonest first: outcome, hook, place and the first line of the message."""
-    return tuple(
-        text if n == 1 else f"{n} x {text}"
-        for text, n in Counter(
-            _failure(r) for r in trials if r.outcome in (Outcome.ERROR, Outcome.DIVERGED)
-        ).most_common()
-    )
+    counts = Counter(_failure(r) for r in trials if r.outcome in (Outcome.ERROR, Outcome.DIVERGED))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(text if n == 1 else f"{n} x {text}" for text, n in ordered)
 
 
 def _failure(record: Record) -> str:

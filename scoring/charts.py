@@ -70,7 +70,7 @@ def profile_png(board: Board, path: Path) -> None:
 
 
 def scores_png(board: Board, path: Path) -> None:
-    """Scores with 95 % intervals as a PNG, best on top; on a crowded board the first forty, the reference among them."""
+    """Scores with 95 % intervals as a PNG, best on top; on a crowded board the first forty and the reference."""
     shown = _shown(board, MOST_ROWS)
     figure, axes = _figure(8.0, 1.5 + 0.32 * len(shown))
     places = range(len(shown))

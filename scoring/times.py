@@ -43,9 +43,11 @@ class Times:
 def crossing(record: Record) -> Evaluation | None:
     """The evaluation that counts as reaching the target, or None.
 
-    A trial that ended in an error never counts, whatever it had reached: the error may be a broken rule.
+    A trial that ended in an error never counts, whatever it had reached: the error may be a broken rule. Nor does a
+    time that is not a number.
     """
-    return None if record.outcome is Outcome.ERROR else record.crossing
+    at = None if record.outcome is Outcome.ERROR else record.crossing
+    return at if at is not None and math.isfinite(at.time_s) else None
 
 
 def sustained(record: Record, at: Evaluation) -> bool | None:

@@ -21,7 +21,8 @@ def record(
     """A trial that reaches the target of 0.9 at `time` seconds, or for None misses it at the budget.
 
     `steps`: of the crossing, 10 a second where left out; 32 examples a step. `later`: values of the evaluations
-    after the crossing, if there is one. `values`: all values instead, an evaluation every `time` seconds. `message`: of a failure.
+    after the crossing, if there is one. `values`: all values instead, an evaluation every `time` seconds.
+    `message`: of a failure.
     """
     at = budget if time is None else time
     if values is None:

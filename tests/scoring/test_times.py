@@ -1,6 +1,7 @@
 """From records to study results and medians."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,12 @@ def test_missing_value_never_reaches_a_target_that_is_low():
     loss = {"higher_is_better": False, "target": 0.5}
     assert times.study_result([record(time=5.0, values=[None, None], **loss)], "time")[0] == math.inf
     assert times.study_result([record(time=5.0, values=[None, 0.4], **loss)], "time")[0] == 10.0
+
+
+def test_a_time_that_is_no_number_never_counts():
+    trial = record()
+    broken = replace(trial, evaluations=(replace(trial.evaluations[1], time_s=math.nan),))
+    assert times.study_result([broken], "time")[0] == math.inf
 
 
 def test_an_error_never_counts_even_after_a_crossing():

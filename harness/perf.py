@@ -1,0 +1,235 @@
+"""`make perf`: what the harness adds to a step, to a trial and to a bench, as ratios measured side by side.
+
+A step in the harness is timed against two hand-written loops with the same model, data and optimizer, interleaved
+in one run: one fetches its batches, the other repeats one batch, so that only model and optimizer are left.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from harness import machine, seeds
+from harness.choose import listed_workloads
+from harness.plan import REFERENCE, Settings, Trial
+from harness.records import Record, RecordStore
+from harness.trial import initial_model, run_trial
+from submissions.nadamw import NAdamW
+from submissions.registry import resolve
+from workloads.base import Workload
+from workloads.datasets.base import open_split
+
+_SECONDS_A_LOOP = 1.5
+_SMALLEST = "mnist_mlp"
+_STEP_BOUND, _SMALLEST_STEP_BOUND, _OUTSIDE_BOUND = 1.03, 1.10, 0.10
+_START_BOUND_S, _WALL_BOUND, _OVERHEAD_BOUND = 1.0, 1.4, 0.03
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCost:
+    """`step_ratio`: seconds per step in the harness over a bare loop. `outside_share`: share of a step in the
+    harness that is neither the model nor the optimizer. Medians over pairs, with the quartiles of the ratio."""
+
+    step_ratio: float
+    step_ratio_quartiles: tuple[float, float]
+    outside_share: float
+    seconds_per_step: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerfReport:
+    """`trial_start_s`: from a device falling free to the clock of its next trial, median. `bench_wall_ratio`: wall
+    time of the bench over submission time per device. `overhead_cores`: share of a core that the driver and Ray's
+    services took while trials ran. The last three are of the last bench that ran trials, None without one."""
+
+    workloads: Mapping[str, StepCost]
+    trial_start_s: float | None
+    bench_wall_ratio: float | None
+    overhead_cores: float | None
+    hardware: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    def complaints(self) -> list[str]:
+        """What is out of bounds."""
+        found = []
+        for name, cost in self.workloads.items():
+            bound = _SMALLEST_STEP_BOUND if name == _SMALLEST else _STEP_BOUND
+            if cost.step_ratio > bound:
+                found.append(
+                    f"{name}: a step takes {cost.step_ratio:.3f} x a bare loop's, expected at most {bound}"
+                )
+            if cost.outside_share > _OUTSIDE_BOUND and name != _SMALLEST:
+                found.append(f"{name}: {cost.outside_share:.1%} of a step is neither model nor optimizer")
+        for value, bound, name in (
+            (self.trial_start_s, _START_BOUND_S, "trial_start_s"),
+            (self.bench_wall_ratio, _WALL_BOUND, "bench_wall_ratio"),
+            (self.overhead_cores, _OVERHEAD_BOUND, "overhead_cores"),
+        ):
+            if value is not None and value > bound:
+                found.append(f"{name} is {value:.3f}, expected at most {bound}")
+        return found
+
+    def within_bounds(self) -> bool:
+        """Whether nothing is to complain of."""
+        return not self.complaints()
+
+    def as_text(self) -> str:
+        """For a person."""
+        lines = [
+            f"on {self.hardware}",
+            f"{'workload':<18} {'step ratio':>10} {'quartiles':>15} {'outside':>8} {'ms/step':>8}",
+        ]
+        for name, cost in self.workloads.items():
+            low, high = cost.step_ratio_quartiles
+            lines.append(
+                f"{name:<18} {cost.step_ratio:>10.3f} {f'{low:.3f}-{high:.3f}':>15} {cost.outside_share:>8.1%} "
+                f"{1000 * cost.seconds_per_step:>8.2f}"
+            )
+        if self.bench_wall_ratio is None:
+            lines.append("no bench has run trials in this results folder yet; type: make bench, then make perf")
+        else:
+            lines.append(
+                f"trial_start_s     {self.trial_start_s:.3f}  (from a free device to a running clock, median)"
+            )
+            lines.append(f"bench_wall_ratio  {self.bench_wall_ratio:.3f}  (wall time / submission time per device)")
+            lines.append(f"overhead          {self.overhead_cores:.2%} of a core while trials ran")
+        return "\n".join([*lines, *(f"out of bounds: {text}" for text in self.complaints())])
+
+
+def perf(settings: Settings, console: Console, pairs: int) -> PerfReport:
+    """Measures every workload of the suite and the smallest of all, then reads the last bench's records."""
+    workloads = [*listed_workloads(settings)]
+    if settings.workloads is None:
+        workloads += [w for w in listed_workloads(replace(settings, suite="smoke")) if w.name == _SMALLEST]
+    costs = {}
+    with machine.exclusive_core() as core:
+        for workload in dict.fromkeys(workloads):
+            with console.status(f"{workload.name}: {pairs} pairs"):
+                costs[workload.name] = _step_cost(settings, workload, pairs, core)
+    trial_start, wall_ratio, overhead = _last_bench(settings)
+    return PerfReport(
+        workloads=costs,
+        trial_start_s=trial_start,
+        bench_wall_ratio=wall_ratio,
+        overhead_cores=overhead,
+        hardware=str(machine.hardware()),
+    )
+
+
+def _step_cost(settings: Settings, workload: Workload, pairs: int, core: int) -> StepCost:
+    torch.set_num_threads(1)
+    folder = workload.dataset.prepare(settings.data)
+    steps = max(8, round(_SECONDS_A_LOOP / _bare_loop(workload, folder, 8, fetch=True)))
+    ratios, shares, paces = [], [], []
+    for pair in range(pairs):
+        loops = [
+            lambda: _harness_loop(settings, workload, steps, core),
+            lambda: _bare_loop(workload, folder, steps, fetch=True),
+            lambda: _bare_loop(workload, folder, steps, fetch=False),
+        ]
+        seconds = [0.0] * len(loops)
+        for place in range(len(loops)):  # another one goes first each time, so that drift favours none
+            turn = (place + pair) % len(loops)
+            seconds[turn] = loops[turn]()
+        ratios.append(seconds[0] / seconds[1])
+        shares.append(1 - seconds[2] / seconds[0])
+        paces.append(seconds[0])
+    low, _, high = np.quantile(ratios, (0.25, 0.5, 0.75))
+    return StepCost(
+        step_ratio=median(ratios),
+        step_ratio_quartiles=(float(low), float(high)),
+        outside_share=median(shares),
+        seconds_per_step=median(paces),
+    )
+
+
+def _harness_loop(settings: Settings, workload: Workload, steps: int, core: int) -> float:
+    """Seconds per step of the reference in a trial, from its first evaluation to its last."""
+    trial = Trial(
+        suite=workload.scale,
+        workload=workload.name,
+        submission=resolve(REFERENCE),
+        ruleset="self",
+        seed=settings.seed,
+        study=0,
+        trial=0,
+        budget_s=1e4,
+        evaluation_period_s=1e4,
+        data=settings.data,
+        max_steps=steps + steps // 4,
+        evaluate_every=steps // 4,
+        stop_at_target=False,
+    )
+    record = run_trial(trial, core)
+    spans = [(b.time_s - a.time_s, b.step - a.step) for a, b in pairwise(record.evaluations)]
+    return sum(seconds for seconds, _ in spans) / sum(count for _, count in spans)
+
+
+def _bare_loop(workload: Workload, folder: Path, steps: int, *, fetch: bool) -> float:
+    """Seconds per step of the loop that anyone would write, after a quarter as many steps to warm up."""
+    arrays = open_split(folder, "train", workload.train_examples)
+    model = initial_model(workload, seeds.init_seed(0, workload.name, 0, 0))
+    hp = SimpleNamespace(**NAdamW.defaults)
+    optimizer, schedule = NAdamW().configure(model, SimpleNamespace(step_hint=workload.step_hint), hp)
+    count = len(next(iter(arrays.values())))
+    order = np.random.default_rng(0).permutation(count)
+    batches = count // workload.batch_size
+    batch = workload.collate(arrays, order[: workload.batch_size])
+    start = 0.0
+    warm_up = steps // 4
+    for step in range(warm_up + steps):
+        if step == warm_up:
+            start = time.perf_counter()
+        if fetch:
+            at = step % batches * workload.batch_size
+            batch = workload.collate(arrays, order[at : at + workload.batch_size])
+        optimizer.zero_grad(set_to_none=True)
+        loss = workload.loss(model(*batch.inputs), batch).mean()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return (time.perf_counter() - start) / steps
+
+
+def _last_bench(settings: Settings) -> tuple[float | None, float | None, float | None]:
+    """(trial start, wall ratio, overhead) of the last bench of the suite that ran enough trials to tell."""
+    path = settings.results / settings.suite / "benches.jsonl"
+    if not path.exists():
+        return None, None, None
+    benches = [json.loads(line) for line in path.read_text().splitlines()]
+    benches = [b for b in benches if b["trials_run"] >= 2 * b["devices"]]
+    if not benches:
+        return None, None, None
+    last = benches[-1]
+    records, _ = RecordStore(settings.results, settings.suite).read()
+    ran = [r for r in records if last["started"] <= r.started <= last["started"] + last["wall_s"]]
+    starts = _starts(ran)
+    ratio = last["wall_s"] / (last["submission_s"] / last["devices"])
+    return median(starts) if starts else None, ratio, last["overhead_cores"]
+
+
+def _starts(records: Sequence[Record]) -> list[float]:
+    """Seconds from the end of a worker's trial to the clock of its next one, for all but each worker's first."""
+    by_worker: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_worker[record.worker].append(record)
+    starts = []
+    for ran in by_worker.values():
+        ran.sort(key=lambda r: r.started)
+        starts += [b.clock_started - a.ended for a, b in pairwise(ran) if b.clock_started]
+    return starts

@@ -1,0 +1,157 @@
+"""`make targets`: sets each workload's target by AlgoPerf's procedure at a smaller size, and keeps the evidence.
+
+1. Quasi-random points of each family's search space, trained over the step hint.
+2. The best point, repeated over several seeds; the median of the best validation values is the aim.
+3. The reference with its defaults, over as many studies. The target is the easier of the aim and the value that
+   each of those studies reaches within nine tenths of the horizon: what the reference misses is no target.
+
+Everything is counted in steps, so a busy machine changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+
+from harness import machine, schedule
+from harness.choose import listed_workloads
+from harness.errors import PacerError
+from harness.plan import REFERENCE, Settings, Trial
+from harness.progress import TrialProgress
+from harness.records import Record
+from submissions.registry import resolve
+from workloads import targets
+from workloads.base import Workload
+
+FAMILIES = (REFERENCE, "adamw", "nesterov", "heavy_ball")
+_SHARE_OF_HORIZON = 0.9
+_ALLOWED_S = 1e5
+# A root of its own: targets are set on other draws than those that a bench is scored on.
+_SEED = 1_000_003
+
+
+class TargetError(PacerError):
+    """No target could be set."""
+
+
+def set_targets(settings: Settings, points: int, repeats: int, console: Console) -> int:
+    """Sets the target of every workload of the settings and prints it. Raises TargetError."""
+    workloads = listed_workloads(settings)
+    for workload in workloads:
+        workload.dataset.prepare(settings.data)
+    with schedule.cluster(settings.ray_address) as devices:
+        for workload in workloads:
+            console.print(f"{workload.name}: {points} points of each of {', '.join(FAMILIES)}", highlight=False)
+            search = [
+                _trial(settings, workload, family, "external", trial=point)
+                for family in FAMILIES
+                for point in range(points)
+            ]
+            runs = _run(search, devices, console)
+            best = min(runs, key=lambda record: _rank(workload, _best(workload, record)))
+            console.print(f"best: {best.submission} {dict(best.hp)}; now {repeats} repeats and the reference")
+            again = [
+                replace(_trial(settings, workload, best.submission, "external", study=study), hp=best.hp)
+                for study in range(1, repeats + 1)
+            ]
+            pace = [_trial(settings, workload, REFERENCE, "self", study=study) for study in range(1, repeats + 1)]
+            repeated = _run([*again, *pace], devices, console)
+            target = _decide(workload, repeated)
+            command = f"python -m harness targets --suite {workload.scale} --workloads {workload.name}"
+            evidence = {
+                "metric": workload.metric.name,
+                "aim": _aim(workload, repeated),
+                "code": machine.code_version(),
+                "hardware": str(machine.hardware()),
+                "runs": [_compact(record) for record in (*runs, *repeated)],
+            }
+            stored = targets.Target(
+                target=target,
+                definition=workload.definition(),
+                command=f"{command} --points {points} --repeats {repeats}",
+                evidence=evidence,
+            )
+            targets.save(workload, stored)
+            console.print(f"{workload.name}: {workload.metric.name} target {target}", highlight=False)
+    return 0
+
+
+def _trial(
+    settings: Settings, workload: Workload, name: str, ruleset: str, study: int = 0, trial: int = 0
+) -> Trial:
+    return Trial(
+        suite=workload.scale,
+        workload=workload.name,
+        submission=resolve(name),
+        ruleset=ruleset,
+        seed=_SEED + settings.seed,
+        study=study,
+        trial=trial,
+        budget_s=_ALLOWED_S,
+        evaluation_period_s=_ALLOWED_S,
+        data=settings.data,
+        max_steps=workload.step_hint,
+        evaluate_every=max(1, round(workload.steps_per_evaluation)),
+        stop_at_target=False,
+    )
+
+
+def _run(trials: Sequence[Trial], devices: int, console: Console) -> list[Record]:
+    records = []
+    progress = TrialProgress(list(trials), devices, console)
+    with progress.shown():
+        for result in schedule.run(trials, devices):
+            if isinstance(result, schedule.Lost):
+                raise TargetError(f"{result.trial.workload}, {result.trial.submission.name}: {result.reason}")
+            records.append(result)
+            progress.ended(result)
+    return sorted(records, key=lambda r: (r.ruleset, r.submission, r.study, r.trial))
+
+
+def _decide(workload: Workload, repeated: Sequence[Record]) -> float:
+    """The target, from the repeats of the best point and the reference's studies, rounded to the easier side."""
+    horizon = _SHARE_OF_HORIZON * workload.step_hint
+    aim = _aim(workload, repeated)
+    reached = [_best(workload, record, horizon) for record in repeated if record.ruleset == "self"]
+    easiest = max((aim, *reached), key=lambda value: _rank(workload, value))
+    if not math.isfinite(easiest):
+        raise TargetError(
+            f"{workload.name}: the reference {REFERENCE} diverges; change its defaults or the workload"
+        )
+    digits = 3 - math.ceil(math.log10(abs(easiest)))
+    rounded = math.ceil(_rank(workload, easiest) * 10**digits) / 10**digits
+    return round(_rank(workload, rounded), max(0, digits))
+
+
+def _aim(workload: Workload, repeated: Sequence[Record]) -> float:
+    """The median of what the repeats of the best point reach."""
+    return median(_best(workload, record) for record in repeated if record.ruleset == "external")
+
+
+def _best(workload: Workload, record: Record, horizon: float = math.inf) -> float:
+    """The best validation value up to a step, infinitely bad where there is none."""
+    values = [e.value for e in record.evaluations if e.value is not None and e.step <= horizon]
+    worst = -math.inf if workload.metric.higher_is_better else math.inf
+    return min(values, key=lambda value: _rank(workload, value), default=worst)
+
+
+def _rank(workload: Workload, value: float) -> float:
+    """The value with its sign such that smaller is better (and, applied twice, the value again)."""
+    return -value if workload.metric.higher_is_better else value
+
+
+def _compact(record: Record) -> dict[str, Any]:
+    return {
+        "submission": record.submission,
+        "ruleset": record.ruleset,
+        "study": record.study,
+        "hp": dict(record.hp),
+        "outcome": str(record.outcome),
+        "steps": [e.step for e in record.evaluations][-1:],
+        "validation": [None if e.value is None else round(e.value, 5) for e in record.evaluations],
+    }

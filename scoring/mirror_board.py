@@ -1,0 +1,233 @@
+"""Boards -> MLflow: an experiment whose runs are the rows of a leaderboard, and a run with the board's charts."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mlflow.entities import Experiment, Metric, Run
+
+from harness.records import Record
+from scoring.board import Board, Cell, Row
+from scoring.charts import profile_html, profile_png, scores_png
+from scoring.mirror_trials import trials_experiment
+from scoring.mlflow_store import NOTE, VIEW, Store, cut, digest, kind, legal, ms, readable, view
+from scoring.tables import as_csv, as_markdown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """Where a board is in MLflow. `charts`: id of the run that holds its table and charts."""
+
+    name: str
+    experiment_id: str
+    charts_experiment_id: str
+    charts: str
+
+
+def mirror_board(store: Store, board: Board, records: Sequence[Record]) -> tuple[Leaderboard, int, int]:
+    """Writes what changed of a board; where it is, the number of rows written and the number removed."""
+    trials_experiment = trials_experiment(store, board.suite).experiment_id
+    charts = _write_charts(store, board, trials_experiment)
+    experiment = _board_experiment(store, board)
+    number = experiment.experiment_id
+    link = f"#/experiments/{trials_experiment}/runs/{charts}/artifacts"
+    store.tag_experiment(
+        experiment,
+        {
+            NOTE: cut(f"{_headline(board, link)}\n\n{as_markdown(board)}", 20_000),
+            f"mlflow.sharedViewState.{VIEW}": json.dumps(_board_view(board)),
+            **_board_tags(board),
+        },
+    )
+    present: dict[str, Run] = {}
+    removed = 0
+    names = {row.submission for row in board.rows}
+    for run in store.runs(number, kind("row")):
+        name = run.data.tags["submission"]
+        if name in present or name not in names:
+            store.client.delete_run(run.info.run_id)
+            removed += name not in names
+        else:
+            present[name] = run
+    written = 0
+    for row in board.rows:
+        own = [r for r in records if r.submission == row.submission]
+        written += _write_row(store, number, board, row, own, present.get(row.submission), link)
+    leaderboard = Leaderboard(
+        name=experiment.name, experiment_id=number, charts_experiment_id=trials_experiment, charts=charts
+    )
+    return leaderboard, written, removed
+
+
+def _board_experiment(store: Store, board: Board) -> Experiment:
+    """The board's experiment. The first of a suite has the short name, further ones say what sets them apart."""
+    key = _board_key(board)
+    found = store.client.search_experiments(filter_string=f"tags.`pacer.board` = '{key}'", max_results=1)
+    if found:
+        return found[0]
+    name = f"pacer/{board.suite} leaderboard"
+    taken = store.client.get_experiment_by_name(name)
+    if taken is not None and taken.tags.get("pacer.board") != key:
+        name += f" ({board.ruleset}, {board.score} by {board.by}, {board.fingerprint})"
+    tags = {
+        "pacer.kind": "leaderboard",
+        "pacer.board": key,
+        "mlflow.experimentKind": "custom_model_development",
+    }
+    return store.experiment(name, tags)
+
+
+def _write_charts(store: Store, board: Board, experiment: str) -> str:
+    """The run that holds the board's charts and tables, drawn anew only where the board changed; its id.
+
+    It is beside the trials, so that the leaderboard lists nothing but rows.
+    """
+    key, state = _board_key(board), digest(json.dumps(board.as_json()), repr(board.profile))
+    runs = list(store.runs(experiment, f"{kind('board')} AND tags.`pacer.board` = '{key}'"))
+    if runs and runs[0].data.tags.get("pacer.state") == state:
+        return runs[0].info.run_id
+    tags = {"pacer.kind": "board", "pacer.board": key}
+    run = runs[0] if runs else store.client.create_run(experiment, run_name="leaderboard", tags=tags)
+    run_id = run.info.run_id
+    markdown = as_markdown(board)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        profile_png(board, folder / "profile.png")
+        profile_html(board, folder / "profile.html")
+        scores_png(board, folder / "scores.png")
+        (folder / "board.csv").write_text(as_csv(board))
+        (folder / "board.md").write_text(markdown)
+        (folder / "board.json").write_text(json.dumps(board.as_json(), indent=1))
+        store.client.log_artifacts(run_id, str(folder))
+    store.log(run_id, tags={NOTE: cut(markdown, 8000), **_board_tags(board), "pacer.state": state})
+    store.client.set_terminated(run_id)
+    return run_id
+
+
+def _board_tags(board: Board) -> dict[str, str]:
+    return {
+        "suite": board.suite,
+        "ruleset": board.ruleset,
+        "hardware": board.hardware,
+        "fingerprint": board.fingerprint,
+        "score kind": f"{board.score} by {board.by}",
+        "reference": board.reference,
+        "code": ", ".join(board.code)[:5000],
+        "studies": str(board.studies),
+    }
+
+
+def _write_row(
+    store: Store, experiment: str, board: Board, row: Row, records: Sequence[Record], run: Run | None, link: str
+) -> bool:
+    """Writes one row into its run, in place; whether it had changed."""
+    values, tags = _row_values(board, row), _row_tags(board, row, link)
+    state = digest(json.dumps(values), json.dumps(tags))
+    if run is not None and run.data.tags.get("pacer.state") == state:
+        return False
+    if run is not None and not run.data.metrics.keys() <= values.keys():
+        store.client.delete_run(run.info.run_id)  # MLflow cannot take a metric back, such as the time of a new miss
+        run = None
+    if run is None:
+        started = ms(min((r.started for r in records), default=time.time()))
+        identity = {"pacer.kind": "row", "submission": row.submission}
+        run = store.client.create_run(experiment, started, identity, row.submission)
+    # MLflow shows the value with the latest stamp: another machine's clock may be ahead of this one's.
+    stamp = max(ms(time.time()), int(run.data.tags.get("pacer.stamp", "0")) + 1)
+    store.log(run.info.run_id, [Metric(name, value, stamp, 0) for name, value in values.items()], tags=tags)
+    ended = max(run.info.start_time, *(ms(r.ended) for r in records)) if records else run.info.start_time
+    store.client.set_terminated(run.info.run_id, "FINISHED", ended)
+    store.log(run.info.run_id, tags={"pacer.stamp": str(stamp), "pacer.state": state})
+    return True
+
+
+def _row_values(board: Board, row: Row) -> dict[str, float]:
+    """The row's numbers, rounded for reading, the score last."""
+    values: dict[str, float | None] = {
+        **{_cell_name(board, name): cell.value for name, cell in row.workloads.items()},
+        "speedup": row.speedup,
+        "p_ahead": row.p_ahead_of_next and round(row.p_ahead_of_next, 2),
+        "tie_group": row.tie_group,
+        "rank": row.rank,
+        "score_low": round(row.score_low, 3),
+        "score_high": round(row.score_high, 3),
+        "score": round(row.score, 3),
+    }
+    return {name: readable(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+
+
+def _row_tags(board: Board, row: Row, link: str) -> dict[str, str]:
+    trials = f"{link.partition('/runs')[0]}/runs?searchFilter=" + quote(f"tags.submission = '{row.submission}'")
+    missed = [name for name, cell in row.workloads.items() if not cell.reached]
+    lines = [
+        f"Rank {row.rank} with a score of {row.score:.3f} (95 % interval {_interval(row)}). "
+        f"[Charts and tables]({link}), [its trials]({trials}).\n",
+        f"| workload | {board.by} to target | x reference | studies that reached | spread | sustained |",
+        "|---|---|---|---|---|---|",
+        *(_cell_line(name, cell) for name, cell in row.workloads.items()),
+        "",
+        *(f"* {name}: {failure}" for name, cell in row.workloads.items() for failure in cell.failures),
+    ]
+    return {
+        "interval": _interval(row),
+        "missed": ", ".join(missed) if missed else "none",
+        NOTE: cut("\n".join(lines), 8000),
+        **_board_tags(board),
+    }
+
+
+def _headline(board: Board, link: str) -> str:
+    """The one line of an experiment's description that shows before it is opened."""
+    unit = {"time": "seconds"}.get(board.by, board.by)
+    meaning = (
+        f"0.5 is level with {board.reference}, 1 is four times as fast on every workload. "
+        if board.score == "anchored"
+        else ""
+    )
+    return (
+        f"Training algorithms by {unit} to each target, on {board.hardware}. {meaning}"
+        f"[Charts, tables and warnings]({link})"
+    )
+
+
+def _cell_line(name: str, cell: Cell) -> str:
+    value = "missed" if cell.value is None else f"{readable(cell.value):g}"
+    ratio = "" if cell.ratio is None else f"{cell.ratio:.2f}"
+    spread = "" if cell.spread is None else f"{cell.spread:.0%}"
+    sustained = {True: "yes", False: "no", None: ""}[cell.sustained]
+    return f"| {name} | {value} | {ratio} | {cell.studies_reached} of {cell.studies} | {spread} | {sustained} |"
+
+
+def _interval(row: Row) -> str:
+    return f"{row.score_low:.2f} to {row.score_high:.2f}"
+
+
+def _cell_name(board: Board, workload: str) -> str:
+    """A column's name: the workload and the unit of its numbers, short enough for a column."""
+    return legal(f"{workload} {({'time': 's'}).get(board.by, board.by)}")
+
+
+def _board_key(board: Board) -> str:
+    return digest(board.suite, board.ruleset, board.fingerprint, board.score, board.by)
+
+
+def _board_view(board: Board) -> dict[str, Any]:
+    cells = [_cell_name(board, workload) for workload in board.workloads]
+    columns = {
+        "metrics.`rank`": 64,
+        "metrics.`score`": 80,
+        "tags.`interval`": 110,
+        "metrics.`p_ahead`": 84,
+        "metrics.`speedup`": 86,
+        **{f"metrics.`{name}`": max(80, 34 + 7 * len(name)) for name in cells},
+        "tags.`missed`": 160,
+    }
+    return view(tuple(columns), "metrics.`score`", ascending=False, widths=columns)

@@ -1,0 +1,212 @@
+"""Trials -> MLflow: a parent run a submission with its trials nested under it, and their learning curves."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mlflow.entities import Experiment, Metric, Run
+
+from harness.records import Evaluation, Outcome, Record, to_json
+from scoring.mlflow_store import NOTE, PARENT, VIEW, Store, digest, kind, legal, ms, readable, view
+
+
+def board_of(record: Record) -> tuple[str, str, str]:
+    return record.suite, record.ruleset, record.fingerprint
+
+
+def mirror_trials(store: Store, records: Sequence[Record]) -> tuple[int, int]:
+    """Adds the trials that are missing; how many, and how many were there."""
+    suites: dict[str, dict[str, dict[str, Record]]] = defaultdict(lambda: defaultdict(dict))
+    for record in records:
+        group = digest(record.submission, record.ruleset, record.fingerprint)
+        suites[record.suite][group][digest(to_json(record))] = record
+    written = kept = 0
+    for suite, groups in suites.items():
+        experiment = trials_experiment(store, suite).experiment_id
+        parents = {run.data.tags["pacer.group"]: run for run in store.runs(experiment, kind("submission"))}
+        for group, trials in groups.items():
+            # One tag on the parent says which trials are there, so that a call with nothing to do lists no trial.
+            state = digest(*sorted(trials))
+            parent = parents.get(group)
+            if parent is not None and parent.data.tags.get("pacer.state") == state:
+                kept += len(trials)
+                continue
+            present = {
+                run.data.tags["pacer.record"]: run
+                for run in store.runs(experiment, f"tags.`pacer.member` = '{group}'")
+            }
+            parent_id = _write_parent(store, experiment, group, parent, list(trials.values()))
+            for name, record in trials.items():
+                run = present.get(name)
+                if run is not None and run.info.status != "RUNNING":
+                    kept += 1
+                    if run.data.tags.get(PARENT) != parent_id:  # someone deleted the former parent
+                        store.client.set_tag(run.info.run_id, PARENT, parent_id)
+                else:  # a run that still says RUNNING was left half-written: MLflow takes the same values again
+                    _write_trial(store, experiment, group, parent_id, name, record, run)
+                    written += 1
+            store.client.set_tag(parent_id, "pacer.state", state)
+    return written, kept
+
+
+def trials_experiment(store: Store, suite: str) -> Experiment:
+    columns = ("tags.`workload`", "tags.`outcome`", "metrics.`time_to_target_s`", "metrics.`best_validation`",
+               "metrics.`reached`", "metrics.`trials`", "tags.`failure`")  # fmt: skip
+    widths = {"tags.`workload`": 140, "metrics.`time_to_target_s`": 140, "tags.`failure`": 360}
+    view = view(columns, "attributes.start_time", ascending=False, widths=widths)
+    view["globalLineChartConfig"] |= {"xAxisKey": "metric", "selectedXAxisMetricKey": "curve/submission_s"}
+    return store.experiment(
+        f"pacer/{suite}",
+        {
+            "pacer.kind": "trials",
+            "mlflow.experimentKind": "custom_model_development",  # else its page asks what the experiment is
+            f"mlflow.sharedViewState.{VIEW}": json.dumps(view),
+        },
+    )
+
+
+def _write_parent(store: Store, experiment: str, group: str, parent: Run | None, records: Sequence[Record]) -> str:
+    first = records[0]
+    if parent is None:
+        parent = store.client.create_run(
+            experiment,
+            start_time=ms(min(r.started for r in records)),
+            run_name=first.submission,
+            tags={
+                "pacer.kind": "submission",
+                "pacer.group": group,
+                "submission": first.submission,
+                **_provenance(records),
+            },
+        )
+    run_id = parent.info.run_id
+    now = ms(time.time())
+    counts = {"trials": len(records), "reached": sum(r.outcome is Outcome.REACHED for r in records)}
+    store.log(run_id, [Metric(name, number, now, 0) for name, number in counts.items()])
+    store.client.set_terminated(run_id, "FINISHED", ms(max(r.ended for r in records)))
+    return run_id
+
+
+def _write_trial(
+    store: Store, experiment: str, group: str, parent: str, name: str, record: Record, run: Run | None
+) -> None:
+    failure = record.failure
+    tags = {
+        PARENT: parent,
+        "pacer.record": name,
+        "pacer.member": group,
+        "submission": record.submission,
+        "workload": record.workload,
+        "outcome": str(record.outcome),
+        "device": record.device,
+        "workload_hash": record.workload_hash,
+        "submission_hash": record.submission_hash,
+        "ledger": _ledger(record),
+        **_provenance([record]),
+    }
+    if failure is not None:
+        place = f" ({failure.file}:{failure.line})" if failure.file else ""
+        tags["failure"] = f"{failure.kind} in {failure.hook}{place}: {failure.message}"[:500]
+        tags[NOTE] = f"**{failure.kind}** in `{failure.hook}`{place}: {failure.message[:1000]}\n"
+        if failure.traceback:  # its end says most, and a tag holds 8000 characters
+            tags[NOTE] += f"\n```\n{failure.traceback[-6000:]}\n```\n"
+    if run is None:
+        run = store.client.create_run(
+            experiment,
+            start_time=ms(record.started),
+            run_name=f"{record.workload}, study {record.study}, trial {record.trial}",
+            tags=tags,
+        )
+    run_id = run.info.run_id
+    store.log(run_id, _curves(record) + _results(record), _settings(record))
+    if failure is not None and failure.traceback:
+        store.client.log_text(run_id, failure.traceback, "traceback.txt")
+    status = "FAILED" if record.outcome is Outcome.ERROR else "FINISHED"
+    store.client.set_terminated(run_id, status, ms(record.ended))
+
+
+def _curves(record: Record) -> list[Metric]:
+    """The learning curves, over steps and over submission time.
+
+    The step of MLflow's charts is a whole number. `curve/validation` and `curve/train_loss` are over steps, and as
+    `curve/submission_s` is logged at the same steps it can be picked as their x axis; `curve/validation_over_ms`,
+    whose step is whole milliseconds, shows the curve over time with nothing to pick. Time stamps are submission time
+    too, counted from the clock's start, so MLflow's "relative time" holds no evaluation either. The prefix puts the
+    curves in a section of their own, above the bars of single results.
+    """
+    metrics = []
+    for evaluation in record.evaluations:
+        stamp = ms(record.clock_started + evaluation.time_s)
+        for name, value in _values(evaluation):
+            step = ms(evaluation.time_s) if name == "curve/validation_over_ms" else evaluation.step
+            metrics.append(Metric(name, value, stamp, step))
+    return metrics
+
+
+def _values(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
+    yield "curve/submission_s", evaluation.time_s
+    if evaluation.train_loss is not None and math.isfinite(evaluation.train_loss):
+        yield "curve/train_loss", evaluation.train_loss
+    if evaluation.value is not None:
+        yield "curve/validation", evaluation.value
+        yield "curve/validation_over_ms", evaluation.value
+
+
+def _results(record: Record) -> list[Metric]:
+    values = [e.value for e in record.evaluations if e.value is not None]
+    crossing = record.crossing
+    results = {
+        "time_to_target_s": crossing and crossing.time_s,
+        "steps_to_target": crossing and crossing.step,
+        "examples_to_target": crossing and crossing.examples,
+        "best_validation": (max(values) if record.higher_is_better else min(values)) if values else None,
+        "test": record.test_value,
+        "wall_s": record.wall_s,
+    }
+    stamp = ms(record.ended)
+    return [
+        Metric(legal(name), readable(value), stamp, 0)
+        for name, value in results.items()
+        if value is not None and math.isfinite(value)
+    ]
+
+
+def _ledger(record: Record) -> str:
+    totals: dict[str, float] = defaultdict(float)
+    for account, seconds in record.ledger:
+        totals[account] += seconds
+    return ", ".join(f"{account} {seconds:.2f} s" for account, seconds in totals.items())
+
+
+def _settings(record: Record) -> dict[str, str]:
+    settings: dict[str, Any] = {
+        "workload": record.workload,
+        "study": record.study,
+        "trial": record.trial,
+        "seed": record.seed,
+        "batch_size": record.batch_size,
+        "step_hint": record.step_hint,
+        "budget_s": readable(record.budget_s),
+        "metric": record.metric,
+        "target": record.target,
+        **{f"hp.{name}": value for name, value in record.hp.items()},
+    }
+    return {legal(name): str(value)[:6000] for name, value in settings.items()}
+
+
+def _provenance(records: Sequence[Record]) -> dict[str, str]:
+    """Where the records come from. A parent run gets the union of its trials' values."""
+    versions = {f"{name} {version}" for record in records for name, version in record.versions.items()}
+    return {
+        "suite": records[0].suite,
+        "ruleset": records[0].ruleset,
+        "hardware": records[0].hardware,
+        "fingerprint": records[0].fingerprint,
+        "code": ", ".join(sorted({record.code for record in records}))[:5000],
+        "versions": ", ".join(sorted(versions))[:5000],
+    }
