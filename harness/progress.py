@@ -84,6 +84,8 @@ def describe(record: Record) -> str:
         failure = record.failure
         place = f" ({failure.file}:{failure.line})" if failure.file else ""
         return f"error in {failure.hook}{place}: {failure.kind}: {failure.message.splitlines()[0][:160]}"
+    if record.target is None:
+        return f"ended with {record.metric} {value}"
     ends = {
         Outcome.BUDGET: f"missed the target in its budget of {record.budget_s:.1f} s",
         Outcome.COMPLETE: "ended by itself without reaching the target",

@@ -9,8 +9,9 @@ With few studies a bootstrap is optimistic: three studies have only ten differen
 time outside the three seen, and one study has an interval of width 0. Read intervals from fewer than five as a
 lower bound on the doubt.
 
-A score relative to the fastest submission has a bias besides: among many entrants, some submission is lucky in every
-draw, so the mark moves down and intervals of the AlgoPerf score lie mostly below the score. Anchored ones do not.
+A score relative to the fastest submission has a bias besides: among many entrants, some submission is lucky in
+every draw, so the mark moves down and intervals of the AlgoPerf score lie mostly below the score.
+Anchored ones do not.
 """
 
 from __future__ import annotations

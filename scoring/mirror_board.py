@@ -12,13 +12,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mlflow.entities import Experiment, Metric, Run
-
 from harness.records import Record
 from scoring.board import Board, Cell, Row
 from scoring.charts import profile_html, profile_png, scores_png
 from scoring.mirror_trials import trials_experiment
-from scoring.mlflow_store import NOTE, VIEW, Store, cut, digest, kind, legal, ms, readable, view
+from scoring.mlflow_store import (
+    NOTE,
+    VIEW,
+    Experiment,
+    Metric,
+    Run,
+    Store,
+    cut,
+    digest,
+    kind,
+    legal,
+    ms,
+    readable,
+    view,
+)
 from scoring.tables import as_csv, as_markdown
 
 
@@ -34,11 +46,11 @@ class Leaderboard:
 
 def mirror_board(store: Store, board: Board, records: Sequence[Record]) -> tuple[Leaderboard, int, int]:
     """Writes what changed of a board; where it is, the number of rows written and the number removed."""
-    trials_experiment = trials_experiment(store, board.suite).experiment_id
-    charts = _write_charts(store, board, trials_experiment)
+    trials = trials_experiment(store, board.suite).experiment_id
+    charts = _write_charts(store, board, trials)
     experiment = _board_experiment(store, board)
     number = experiment.experiment_id
-    link = f"#/experiments/{trials_experiment}/runs/{charts}/artifacts"
+    link = f"#/experiments/{trials}/runs/{charts}/artifacts"
     store.tag_experiment(
         experiment,
         {
@@ -62,7 +74,7 @@ def mirror_board(store: Store, board: Board, records: Sequence[Record]) -> tuple
         own = [r for r in records if r.submission == row.submission]
         written += _write_row(store, number, board, row, own, present.get(row.submission), link)
     leaderboard = Leaderboard(
-        name=experiment.name, experiment_id=number, charts_experiment_id=trials_experiment, charts=charts
+        name=experiment.name, experiment_id=number, charts_experiment_id=trials, charts=charts
     )
     return leaderboard, written, removed
 

@@ -9,13 +9,26 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mlflow.entities import Experiment, Metric, Run
-
 from harness.records import Evaluation, Outcome, Record, to_json
-from scoring.mlflow_store import NOTE, PARENT, VIEW, Store, digest, kind, legal, ms, readable, view
+from scoring.mlflow_store import (
+    NOTE,
+    PARENT,
+    VIEW,
+    Experiment,
+    Metric,
+    Run,
+    Store,
+    digest,
+    kind,
+    legal,
+    ms,
+    readable,
+    view,
+)
 
 
 def board_of(record: Record) -> tuple[str, str, str]:
+    """The suite, ruleset and hardware whose board a record belongs to."""
     return record.suite, record.ruleset, record.fingerprint
 
 
@@ -55,17 +68,18 @@ def mirror_trials(store: Store, records: Sequence[Record]) -> tuple[int, int]:
 
 
 def trials_experiment(store: Store, suite: str) -> Experiment:
+    """The experiment that holds a suite's trials, created where it is missing."""
     columns = ("tags.`workload`", "tags.`outcome`", "metrics.`time_to_target_s`", "metrics.`best_validation`",
                "metrics.`reached`", "metrics.`trials`", "tags.`failure`")  # fmt: skip
     widths = {"tags.`workload`": 140, "metrics.`time_to_target_s`": 140, "tags.`failure`": 360}
-    view = view(columns, "attributes.start_time", ascending=False, widths=widths)
-    view["globalLineChartConfig"] |= {"xAxisKey": "metric", "selectedXAxisMetricKey": "curve/submission_s"}
+    state = view(columns, "attributes.start_time", ascending=False, widths=widths)
+    state["globalLineChartConfig"] |= {"xAxisKey": "metric", "selectedXAxisMetricKey": "curve/submission_s"}
     return store.experiment(
         f"pacer/{suite}",
         {
             "pacer.kind": "trials",
             "mlflow.experimentKind": "custom_model_development",  # else its page asks what the experiment is
-            f"mlflow.sharedViewState.{VIEW}": json.dumps(view),
+            f"mlflow.sharedViewState.{VIEW}": json.dumps(state),
         },
     )
 
@@ -135,9 +149,9 @@ def _curves(record: Record) -> list[Metric]:
 
     The step of MLflow's charts is a whole number. `curve/validation` and `curve/train_loss` are over steps, and as
     `curve/submission_s` is logged at the same steps it can be picked as their x axis; `curve/validation_over_ms`,
-    whose step is whole milliseconds, shows the curve over time with nothing to pick. Time stamps are submission time
-    too, counted from the clock's start, so MLflow's "relative time" holds no evaluation either. The prefix puts the
-    curves in a section of their own, above the bars of single results.
+    whose step is whole milliseconds, shows the curve over time with nothing to pick. Time stamps are submission
+    time too, counted from the clock's start, so MLflow's "relative time" holds no evaluation either. The prefix
+    puts the curves in a section of their own, above the bars of single results.
     """
     metrics = []
     for evaluation in record.evaluations:

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-# Read by MLflow as it is imported: nothing that Pacer does may contact a host that the user did not name.
+# Read by MLflow as it is imported: nothing that Pacer does may contact a host that the user did not name. Hence the
+# other files of the mirror have MLflow's types from here.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ.get("MLFLOW_DISABLE_TELEMETRY", "true")
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Metric, Param, Run, RunTag, ViewType
@@ -28,7 +29,7 @@ from harness.errors import PacerError
 VIEW = "board"  # the key of the shared view that a link opens
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description
 PARENT = "mlflow.parentRunId"
-ERRORS = (MlflowException, SQLAlchemyError, OSError)  # what a broken store raises; those of requests are OSErrors
+_ERRORS = (MlflowException, SQLAlchemyError, OSError)  # what a broken store raises; those of requests are OSErrors
 _BATCH = 1000  # metrics in one request, the most that MLflow takes
 _SMALL_BATCH = 100  # parameters or tags in one request, likewise
 _LOCK_PATIENCE_S = 120
@@ -58,11 +59,13 @@ class Store:
         return found
 
     def tag_experiment(self, experiment: Experiment, tags: Mapping[str, str]) -> None:
+        """Sets the tags that are not so already."""
         for key, value in tags.items():
             if experiment.tags.get(key) != value:
                 self.client.set_experiment_tag(experiment.experiment_id, key, value)
 
     def runs(self, experiment_id: str, condition: str) -> Iterator[Run]:
+        """The runs of an experiment that meet a condition, oldest first; deleted ones are left out."""
         token = None
         while True:
             page = self.client.search_runs(
@@ -82,11 +85,26 @@ class Store:
         metrics, labels = list(metrics), [RunTag(key, value) for key, value in (tags or {}).items()]
         settings = [Param(key, value) for key, value in (params or {}).items()]
         while metrics or settings or labels:
-            small = _SMALL_BATCH if not (settings and labels) else _SMALL_BATCH // 2
-            some, numbers = min(small, len(settings)), min(small, len(labels))
-            room = _BATCH - some - numbers  # the limit on the sum of the three is 1000 too
-            self.client.log_batch(run_id, metrics[:room], settings[:some], labels[:numbers])
-            metrics, settings, labels = metrics[room:], settings[some:], labels[numbers:]
+            few = _SMALL_BATCH
+            room = _BATCH - len(settings[:few]) - len(labels[:few])  # 1000 is the limit on all three together too
+            self.client.log_batch(run_id, metrics[:room], settings[:few], labels[:few])
+            metrics, settings, labels = metrics[room:], settings[few:], labels[few:]
+
+
+@contextmanager
+def connected(tracking_uri: str) -> Iterator[Store]:
+    """The store at an address, for this process alone where it is a file. Raises MirrorError."""
+    database = sqlite_file(tracking_uri)
+    try:
+        with _patience(), _quiet(), _exclusive(database):
+            artifacts = database.parent / "mlartifacts" if database else None
+            yield Store(MlflowClient(tracking_uri, registry_uri=tracking_uri), artifacts)
+    except _ERRORS as error:
+        raise MirrorError(
+            f"MLflow at {_without_password(tracking_uri)} does not work: {_first_line(error)} The records are safe "
+            "on disk. Check the address (MLFLOW_TRACKING_URI) and run the same command again: it mirrors what is "
+            "missing."
+        ) from error
 
 
 def view(columns: Sequence[str], order: str, *, ascending: bool, widths: Mapping[str, int]) -> dict[str, Any]:
@@ -110,14 +128,17 @@ def view(columns: Sequence[str], order: str, *, ascending: bool, widths: Mapping
 
 
 def kind(kind: str) -> str:
+    """The search condition for runs or experiments of this kind of ours."""
     return f"tags.`pacer.kind` = '{kind}'"
 
 
 def digest(*parts: str) -> str:
+    """32 hexadecimal digits that stand for these texts."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def ms(seconds: float) -> int:
+    """Whole milliseconds."""
     return round(seconds * 1000)
 
 
@@ -141,11 +162,11 @@ def cut(text: str, length: int) -> str:
     return text[: length - len(more)].rpartition("\n")[0] + more
 
 
-def first_line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:500].rstrip(".") + "."
 
 
-def without_password(uri: str) -> str:
+def _without_password(uri: str) -> str:
     return re.sub(r"//[^/@]*@", "//…@", uri)
 
 
@@ -156,7 +177,7 @@ def sqlite_file(tracking_uri: str) -> Path | None:
 
 
 @contextmanager
-def exclusive(database: Path | None) -> Iterator[None]:
+def _exclusive(database: Path | None) -> Iterator[None]:
     """Two benches that end at once take turns: each would add what the other is just adding."""
     if database is None:
         yield
@@ -173,7 +194,7 @@ def exclusive(database: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def patience() -> Iterator[None]:
+def _patience() -> Iterator[None]:
     """MLflow's own settings try an address that is down for many minutes; ours give up within seconds.
 
     What the user has set stays. MLflow reads these at each request, and they are taken back at the end.
@@ -189,7 +210,7 @@ def patience() -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Keeps the set-up of an SQLite store and retried requests from filling the terminal."""
     loggers = [logging.getLogger(name) for name in ("mlflow", "mlflow.store.db.utils", "alembic", "urllib3")]
     levels = [logger.level for logger in loggers]

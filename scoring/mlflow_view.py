@@ -22,6 +22,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from scoring.mirror import MirrorError, default_uri, find_leaderboards, leaderboard_url
+from scoring.mlflow_store import sqlite_file
 
 _ROOT = Path(__file__).parents[1]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -61,8 +62,10 @@ def serve(
             f"{host} can be reached from other machines, and MLflow lets whoever reaches it delete results. "
             "Leave the host at 127.0.0.1, or allow it with public=True."
         )
-    database = Path(uri.partition(":///")[2])
-    if uri.startswith("sqlite") and not database.exists():
+    database = sqlite_file(uri)
+    if database is None:
+        raise UsageError(f"{uri} is neither the address of a tracking server nor an SQLite file.")
+    if not database.exists():
         raise UsageError(f"There is nothing to show yet: {database} does not exist. Run a benchmark first.")
     free = _free_port(host, port)
     if free != port:

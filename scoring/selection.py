@@ -42,9 +42,10 @@ def select(
     Raises RecordsError where nothing is left, saying what there is and what to type.
     """
     warnings: list[str] = []
-    ours = [r for r in records if r.suite == suite and r.ruleset == ruleset]
+    aimed = [r for r in records if r.target is not None]  # the others were made to find a target
+    ours = [r for r in aimed if r.suite == suite and r.ruleset == ruleset]
     if not ours:
-        seen = sorted({(r.suite, r.ruleset) for r in records})
+        seen = sorted({(r.suite, r.ruleset) for r in aimed})
         there = f"; there are some of {_some([f'{s} ({rule})' for s, rule in seen])}" if seen else ""
         raise RecordsError(f"no finished trials of suite {suite} with ruleset {ruleset}{there}; run: make bench")
     sizes = Counter(r.fingerprint for r in ours)

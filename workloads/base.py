@@ -85,7 +85,8 @@ class Workload:
     `step_hint` counts steps of `batch_size` examples: the horizon of the reference algorithm. The validation
     metric is evaluated `evaluations` times over that horizon. `train_examples` and its like keep the first rows
     of a split (splits are stored shuffled), None keeps all. `model` builds the network with PyTorch's current
-    random state; `heads` names the parameters of the output layer. `target` is None until `make targets` has set
+    random state; `heads` names the parameters of the output layer. `version` is raised when the code of the model,
+    the loss or the batches changes in a way that results depend on. `target` is None until `make targets` has set
     it at this scale.
     """
 
@@ -106,6 +107,7 @@ class Workload:
     validation_examples: int | None = None
     test_examples: int | None = None
     heads: tuple[str, ...] = ()
+    version: int = 1
     target: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -131,11 +133,15 @@ class Workload:
 
 
 def _stable(value: object) -> object:
-    """A value's text without memory addresses."""
+    """What identifies a value in every process: text without memory addresses."""
     if isinstance(value, partial):
-        return (_stable(value.func), [_stable(a) for a in value.args], sorted(value.keywords.items()))
+        keywords = [(name, _stable(part)) for name, part in sorted(value.keywords.items())]
+        return (_stable(value.func), [_stable(part) for part in value.args], keywords)
     if isinstance(value, Dataset):
-        return (value.name, value.version)
+        return (value.name, value.version, value.sha256)
     if isinstance(value, Metric):
-        return value.name
-    return getattr(value, "__qualname__", None) or repr(value)
+        return (value.name, _stable(value.rows), _stable(value.reduce), value.higher_is_better)
+    if callable(value):
+        # Every function and class has both; anything else here must be made one.
+        return f"{value.__module__}.{value.__qualname__}"
+    return repr(value)

@@ -72,9 +72,9 @@ MINI = Workload(
     metric=ERROR_RATE,
     collate=collate,
     batch_size=128,
-    step_hint=800,
-    validation_examples=3000,
-    test_examples=6000,
+    step_hint=1300,
+    validation_examples=4000,
+    test_examples=8000,
     heads=("head.weight", "head.bias"),
 )
 SMOKE = replace(

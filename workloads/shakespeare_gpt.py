@@ -90,7 +90,7 @@ MINI = Workload(
     metric=mean_loss(cross_entropy, "loss"),
     collate=partial(collate, length=64),
     batch_size=16,
-    step_hint=900,
+    step_hint=1100,
     eval_batch_size=32,
     validation_examples=320,
     test_examples=960,

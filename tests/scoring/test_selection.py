@@ -21,6 +21,11 @@ def test_only_the_newest_version_of_submissions_and_workloads():
     assert found.warnings == ("2 trials of earlier versions of a submission or workload are left out",)
 
 
+def test_trials_made_to_find_a_target_are_no_part_of_a_board():
+    records = table({"nadamw": {"digits": [10, 11, 12]}})
+    assert chosen([*records, record(time=1.0, study=7, target=None)]).trials == 3
+
+
 def test_newest_is_the_latest_ended_not_the_last_read():
     new, old = (
         record(time=3.0, ended=9.0, submission_hash="new"),
