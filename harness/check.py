@@ -6,7 +6,7 @@ import time
 
 from rich.console import Console
 
-from harness.choose import chosen_workloads
+from harness.choose import listed_workloads
 from harness.errors import UsageError
 from harness.plan import Settings, Trial
 from harness.records import Outcome, Record
@@ -24,7 +24,7 @@ def check(settings: Settings, spec: str, console: Console) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     broken = 0
-    for workload in chosen_workloads(settings):
+    for workload in listed_workloads(settings):
         trial = Trial(
             suite=settings.suite,
             workload=workload.name,

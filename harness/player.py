@@ -35,6 +35,9 @@ from workloads.base import Arrays, Workload
 from workloads.datasets.base import open_split
 from workloads.roles import parameter_roles
 
+_Place = tuple[int, torch.Size, torch.dtype]
+"""Where a tensor lies in memory, its shape and its dtype."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -96,13 +99,15 @@ class _Stage:
         order = seeds.data_seed(trial.seed, workload.name, trial.study, trial.trial)
         batches = EpochBatches(arrays, workload.collate, order)
         training = Training(model, view, SimpleNamespace(**hp), workload.loss, self._submission_s)
+        places = _places(model)
         self.hook = "configure"
         made = submission.configure(model, view, training.hp)
         training.optimizer, training.schedule = made if isinstance(made, tuple) else (made, None)
-        self._train(submission, training, batches)
+        self._train(submission, training, batches, places)
 
-    def _train(self, submission: Submission, training: Training, batches: EpochBatches) -> None:
-        places = _places(training.model)
+    def _train(
+        self, submission: Submission, training: Training, batches: EpochBatches, places: Mapping[str, _Place]
+    ) -> None:
         self.send("configured")
         border = self._await_referee()
         losses: list[Tensor | float] = []
@@ -186,13 +191,13 @@ def _view(workload: Workload, arrays: Arrays, budget_s: float, seed: int) -> Wor
     )
 
 
-def _places(model: nn.Module) -> dict[str, tuple[int, torch.Size, torch.dtype]]:
+def _places(model: nn.Module) -> dict[str, _Place]:
     """Where each parameter and buffer lies in memory, with its shape and dtype."""
     tensors = [*model.named_parameters(), *model.named_buffers()]
     return {name: (tensor.data_ptr(), tensor.shape, tensor.dtype) for name, tensor in tensors}
 
 
-def _check_places(model: nn.Module, places: Mapping[str, tuple[int, torch.Size, torch.dtype]]) -> None:
+def _check_places(model: nn.Module, places: Mapping[str, _Place]) -> None:
     """Raises RuntimeError where the model's tensors are no longer those that the referee evaluates."""
     now = _places(model)
     if now == places:

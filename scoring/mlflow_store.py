@@ -100,10 +100,10 @@ def connected(tracking_uri: str) -> Iterator[Store]:
             artifacts = database.parent / "mlartifacts" if database else None
             yield Store(MlflowClient(tracking_uri, registry_uri=tracking_uri), artifacts)
     except _ERRORS as error:
+        where, what = _without_password(tracking_uri), _without_password(_first_line(error))
         raise MirrorError(
-            f"MLflow at {_without_password(tracking_uri)} does not work: {_first_line(error)} The records are safe "
-            "on disk. Check the address (MLFLOW_TRACKING_URI) and run the same command again: it mirrors what is "
-            "missing."
+            f"MLflow at {where} does not work: {what} The records are safe on disk. Check the address "
+            "(MLFLOW_TRACKING_URI) and run the same command again: it mirrors what is missing."
         ) from error
 
 

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -46,12 +47,12 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 5000,
     public: bool = False,
-    say: Callable[[str], Any] = print,
+    say: Callable[[str], Any] = partial(print, flush=True),  # noqa: B008
 ) -> None:
     """Shows the leaderboards of a results folder until Ctrl-C, or says where a tracking server shows them.
 
-    `suite` lists that suite's only. Where `port` is taken another one is. A host that other machines can reach is
-    refused unless `public`, for MLflow asks nobody for a password. Raises UsageError and MirrorError.
+    `suite` lists that suite's only. Where `port` is taken or 0 the kernel picks one. A host that other machines can
+    reach is refused unless `public`, for MLflow asks nobody for a password. Raises UsageError and MirrorError.
     """
     uri = tracking_uri or default_uri(results)
     if uri.startswith(("http://", "https://")):
@@ -68,7 +69,7 @@ def serve(
     if not database.exists():
         raise UsageError(f"There is nothing to show yet: {database} does not exist. Run a benchmark first.")
     free = _free_port(host, port)
-    if free != port:
+    if port not in (0, free):
         say(f"Port {port} is taken, so this is port {free}.")
     with _server(uri, host, free, database.parent / "mlartifacts") as process:
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host

@@ -20,7 +20,7 @@ from workloads.metrics import mean_loss
 
 
 class DLRM(nn.Module):
-    """Numbers [B, dense] and table rows [B, tables] to logits [B]. `bottom` and `top` are widths of hidden layers."""
+    """Numbers [B, dense] and table rows [B, tables] to logits [B]. `bottom` and `top` are hidden widths."""
 
     offsets: Tensor
     pairs: Tensor
@@ -73,7 +73,7 @@ MINI = Workload(
     loss_kind=LossKind.BINARY_CROSS_ENTROPY,
     metric=mean_loss(binary_cross_entropy, "log_loss"),
     collate=collate,
-    # Less than one epoch, as is usual for these models: in a second one the embeddings learn single flights by heart.
+    # Less than one epoch, as is usual for these models: in a second one they learn single flights by heart.
     batch_size=256,
     step_hint=1000,
     eval_batch_size=2000,

@@ -50,7 +50,8 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def _wrong(outputs: Tensor, batch: Batch) -> Tensor:
-    """[B, 1]: 1 where the class with the highest score is not the target. NaN where a score is, which argmax hides."""
+    """[B, 1]: 1 where the class with the highest score is not the target; NaN where scores are not finite."""
+    # argmax takes a NaN for the highest score, so a model of NaNs would get one class right.
     wrong = (outputs.argmax(dim=-1) != batch.targets).to(outputs.dtype)
     return (wrong + 0 * outputs.sum(dim=-1)).unsqueeze(1)
 

@@ -1,4 +1,4 @@
-"""Digits by a network of one hidden layer, in tiny batches: a yardstick for what a step costs beside its arithmetic."""
+"""Digits by one hidden layer, in tiny batches: a yardstick for what a step costs beside its arithmetic."""
 
 from __future__ import annotations
 

@@ -27,7 +27,9 @@ class Block(nn.Module):
         self.norm2 = nn.BatchNorm2d(outputs)
         self.shortcut: nn.Module = nn.Identity()
         if inputs != outputs or stride != 1:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         inner = functional.relu(self.norm1(self.conv1(x)))
@@ -35,7 +37,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Images [B, 1, 28, 28] to logits [B, 10]. A stage has `blocks` blocks; stages after the first halve the image."""
+    """Images [B, 1, 28, 28] to logits [B, 10]. A stage has `blocks` blocks; all but the first halve the image."""
 
     def __init__(self, widths: tuple[int, ...], blocks: int, stem: int, stem_stride: int) -> None:
         super().__init__()
@@ -80,7 +82,7 @@ MINI = Workload(
 SMOKE = replace(
     MINI,
     scale="smoke",
-    model=partial(ResNet, widths=(8,), blocks=1, stem=6, stem_stride=4),
+    model=partial(ResNet, widths=(16,), blocks=1, stem=6, stem_stride=4),
     batch_size=64,
     step_hint=50,
     evaluations=5,

@@ -57,7 +57,8 @@ def grouped(workloads: Iterable[Workload]) -> dict[str, tuple[Workload, ...]]:
         scale = found.setdefault(workload.scale, {})
         if workload.name in scale:
             raise DuplicateWorkload(
-                f"two workloads are named {workload.name} at scale {workload.scale}, expected one; rename it in its SCALES"
+                f"two workloads are named {workload.name} at scale {workload.scale}, expected one; "
+                "rename one of them in its SCALES"
             )
         scale[workload.name] = workload
     return {scale: tuple(by_name[name] for name in sorted(by_name)) for scale, by_name in found.items()}

@@ -22,16 +22,21 @@ def parameter_roles(model: nn.Module, heads: Collection[str] = ()) -> dict[str, 
     else a bias. Raises ValueError when a head is no parameter of the model.
     """
     owners = {name: model.get_submodule(name.rpartition(".")[0]) for name, _ in model.named_parameters()}
+    attention = {name for name, module in model.named_modules() if _is_attention(name, module)}
     unknown = sorted(set(heads) - set(owners))
     if unknown:
         raise ValueError(f"heads {unknown} are no parameters of the model, expected some of {sorted(owners)}")
     return {
-        name: Role.HEAD if name in heads else _role(name, owners[name], parameter.ndim)
+        name: Role.HEAD if name in heads else _role(name, owners[name], parameter.ndim, attention)
         for name, parameter in model.named_parameters()
     }
 
 
-def _role(name: str, owner: nn.Module, ndim: int) -> Role:
+def _is_attention(name: str, module: nn.Module) -> bool:
+    return name.rpartition(".")[2] == "attention" or isinstance(module, nn.MultiheadAttention)
+
+
+def _role(name: str, owner: nn.Module, ndim: int, attention: Collection[str]) -> Role:
     *path, leaf = name.split(".")
     if isinstance(owner, _NORMS):
         return Role.NORM_BIAS if leaf == "bias" else Role.NORM_SCALE
@@ -39,6 +44,6 @@ def _role(name: str, owner: nn.Module, ndim: int) -> Role:
         return Role.BIAS
     if isinstance(owner, _EMBEDDINGS):
         return Role.EMBEDDING
-    if "attention" in path or isinstance(owner, nn.MultiheadAttention):
+    if any(".".join(path[:depth]) in attention for depth in range(len(path) + 1)):
         return Role.ATTENTION
     return Role.CONV if isinstance(owner, _ConvNd) else Role.WEIGHT

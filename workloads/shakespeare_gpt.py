@@ -74,7 +74,7 @@ class GPT(nn.Module):
 
 
 def collate(arrays: Arrays, index: np.ndarray, length: int) -> Batch:
-    """The first `length` + 1 tokens of the rows: inputs [B, length] int64 and the tokens after each, the same shape."""
+    """The first `length` + 1 tokens of the rows: inputs [B, length] int64 and the token after each, same shape."""
     text = torch.from_numpy(arrays["text"][index, : length + 1]).long()
     return Batch((text[:, :-1].contiguous(),), text[:, 1:].contiguous(), torch.from_numpy(index))
 

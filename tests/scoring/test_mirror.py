@@ -15,6 +15,7 @@ from mlflow.entities import ViewType
 
 from harness.errors import UsageError
 from harness.records import Evaluation, Failure, Outcome
+from scoring import mirror_board
 from scoring.board import build_board
 from scoring.mirror import MirrorError, default_uri, find_leaderboards, leaderboard_url, mirror
 from scoring.mlflow_store import cut, legal, readable
@@ -29,9 +30,9 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 TIMES = {
-    "nadamw": {"digits": [10, 11], "text": [20, 22]},
-    "muon": {"digits": [5, 6], "text": [18, 17]},
-    "sgd": {"digits": [30, 31], "text": [None, None]},
+    "nadamw": {"digits": 10, "text": 20},
+    "muon": {"digits": 5.5, "text": 18},
+    "sgd": {"digits": 30, "text": None},
 }
 
 
@@ -47,6 +48,14 @@ def empty_store(tmp_path_factory):
 def uri(empty_store, tmp_path):
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     return default_uri(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def quick_charts(request, monkeypatch):
+    """Charts take half a second a board to draw, so one test draws them."""
+    if request.node.name != "test_charts_are_beside_the_trials_once":
+        for name in ("profile_png", "profile_html", "scores_png"):
+            monkeypatch.setattr(mirror_board, name, lambda board, path: path.write_text("chart"))
 
 
 def board(records, **other):
@@ -66,11 +75,11 @@ def rows(uri, name="pacer/mini leaderboard"):
 def test_trials_are_nested_under_one_run_a_submission(uri):
     records = table(TIMES)
     report = mirror(records, tracking_uri=uri)
-    assert (report.trials, report.kept) == (12, 0)
+    assert (report.trials, report.kept) == (6, 0)
     parents = {run.info.run_id: run for run in runs(uri, "pacer/mini", "submission")}
     assert sorted(run.info.run_name for run in parents.values()) == ["muon", "nadamw", "sgd"]
     trials = runs(uri, "pacer/mini", "trial")
-    assert len(trials) == 12
+    assert len(trials) == 6
     for trial in trials:
         parent = parents[trial.data.tags["mlflow.parentRunId"]]
         assert parent.info.run_name == trial.data.tags["submission"]
@@ -123,7 +132,7 @@ def test_a_failure_shows_its_traceback(uri):
 def test_values_that_are_not_numbers_are_left_out(uri):
     points = (
         Evaluation(step=1, examples=32, time_s=0.1, value=0.5, train_loss=1.0),
-        Evaluation(step=2, examples=64, time_s=0.2, value=None, train_loss=math.nan),
+        Evaluation(step=2, examples=64, time_s=0.2, value=None, train_loss=None),
     )
     broken = replace(record("muon", "digits", None), evaluations=points, outcome=Outcome.DIVERGED)
     mirror([broken], [board([broken, *table(TIMES)])], tracking_uri=uri)
@@ -192,17 +201,17 @@ def test_a_second_call_writes_nothing(uri):
     mirror(records, [board(records)], tracking_uri=uri)
     before = [run.to_dictionary() for run in (*runs(uri, "pacer/mini"), *runs(uri, "pacer/mini leaderboard"))]
     report = mirror(records, [board(records)], tracking_uri=uri)
-    assert (report.trials, report.kept, report.rows_written, report.rows_removed) == (0, 12, 0, 0)
+    assert (report.trials, report.kept, report.rows_written, report.rows_removed) == (0, 6, 0, 0)
     after = [run.to_dictionary() for run in (*runs(uri, "pacer/mini"), *runs(uri, "pacer/mini leaderboard"))]
     assert before == after
 
 
 def test_only_what_is_missing_is_written(uri):
     records = table(TIMES)
-    mirror(records[:7], tracking_uri=uri)
-    assert mirror(records, tracking_uri=uri).trials == 5
+    mirror(records[:4], tracking_uri=uri)
+    assert mirror(records, tracking_uri=uri).trials == 2
     assert mirror(records[:3], tracking_uri=uri).trials == 0  # fewer records take nothing away
-    assert len(runs(uri, "pacer/mini", "trial")) == 12
+    assert len(runs(uri, "pacer/mini", "trial")) == 6
 
 
 def test_a_trial_that_was_left_half_written_is_completed(uri):
@@ -216,7 +225,7 @@ def test_a_trial_that_was_left_half_written_is_completed(uri):
     assert mirror(records, tracking_uri=uri).trials == 1
     assert client.get_run(trial.info.run_id).info.status == "FINISHED"
     assert len(client.get_metric_history(trial.info.run_id, "curve/validation")) == 2
-    assert len(runs(uri, "pacer/mini", "trial")) == 12
+    assert len(runs(uri, "pacer/mini", "trial")) == 6
 
 
 def test_trials_follow_when_their_parent_was_deleted(uri):
@@ -233,7 +242,7 @@ def test_a_new_board_updates_rows_in_place_and_removes_those_that_are_gone(uri):
     records = table(TIMES)
     mirror(records, [board(records)], tracking_uri=uri)
     before = rows(uri)
-    faster = table({**TIMES, "muon": {"digits": [3, 3], "text": [9, 9]}})
+    faster = table({**TIMES, "muon": {"digits": 3, "text": 9}})
     faster = [r for r in faster if r.submission != "sgd"]
     report = mirror(faster, [board(faster)], tracking_uri=uri)
     after = rows(uri)
@@ -246,7 +255,7 @@ def test_a_new_board_updates_rows_in_place_and_removes_those_that_are_gone(uri):
 
 def test_a_time_does_not_outlive_a_new_miss(uri):
     mirror([], [board(table(TIMES))], tracking_uri=uri)
-    mirror([], [board(table({**TIMES, "muon": {"digits": [None, None], "text": [9, 9]}}))], tracking_uri=uri)
+    mirror([], [board(table({**TIMES, "muon": {"digits": None, "text": 9}}))], tracking_uri=uri)
     assert "digits s" not in rows(uri)["muon"].data.metrics
     assert len(rows(uri)) == 3
 

@@ -117,7 +117,9 @@ def _write(splits: Splits, folder: Path) -> None:
 def _explained(error: OSError, name: str, cache: Path) -> DatasetError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DatasetError(
-            f"dataset {name}: the disk of {cache} is full ({error.strerror}). Expected about 300 MB for the time of "
-            f"the conversion; to see what is there, type: df -h {cache}"
+            f"dataset {name}: the disk of {cache} is full ({error.strerror}). Expected about 300 MB for the "
+            f"time of the conversion; to see what is there, type: df -h {cache}"
         )
-    return DatasetError(f"dataset {name}: cannot write in {cache}: {error}. Expected a folder of your own: ls -ld {cache}")
+    return DatasetError(
+        f"dataset {name}: cannot write in {cache}: {error}. Expected a folder of your own: ls -ld {cache}"
+    )

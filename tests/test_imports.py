@@ -1,0 +1,87 @@
+"""Imports point one way, and the heavy packages are imported only where they are used."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("workloads", "submissions", "harness", "scoring")
+FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+MAY_IMPORT = {
+    "workloads": {"workloads"},
+    "submissions": {"submissions", "workloads"},
+    "harness": {"harness", "submissions", "workloads", "scoring"},
+    "scoring": {"scoring", "harness"},
+}
+READ_BY_SCORING = {"harness.records", "harness.errors"}
+ONLY_IN = {
+    "ray": "harness/schedule.py",
+    "mlflow": "scoring/m*.py",
+}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(path: Path, *, top_level: bool = False) -> Iterator[str]:
+    tree = ast.parse(path.read_text())
+    for node in tree.body if top_level else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_imports_point_one_way(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    ours = {name for name in imported(path) if name.split(".")[0] in PACKAGES}
+    assert {name.split(".")[0] for name in ours} <= MAY_IMPORT[package]
+    if package == "scoring":
+        theirs = {".".join(name.split(".")[:2]) for name in ours if name.startswith("harness.")}
+        assert theirs <= READ_BY_SCORING
+    for heavy, place in ONLY_IN.items():
+        if any(name.split(".")[0] == heavy for name in imported(path)):
+            assert path.relative_to(ROOT).match(place)
+
+
+def test_no_cycles() -> None:
+    names = {module_name(path): path for path in FILES}
+    graph = {
+        name: {n for n in imported(path, top_level=True) if n in names} - {name} for name, path in names.items()
+    }
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name not in done:
+            for other in graph[name]:
+                visit(other, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("scoring.board", {"torch", "ray", "mlflow"}),
+        ("harness.records", {"torch", "ray", "mlflow"}),
+        ("harness.trial", {"ray", "mlflow"}),
+        ("harness.cli", {"torch", "ray", "mlflow"}),
+    ],
+)
+def test_a_part_runs_without_what_it_does_not_need(module: str, absent: set[str]) -> None:
+    code = f"import sys, {module}; print(sorted({absent!r} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

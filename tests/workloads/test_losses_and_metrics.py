@@ -1,0 +1,105 @@
+"""Losses and metrics beside the plain formulas, on numbers made up here."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from workloads.base import Batch, LossKind, Workload
+from workloads.datasets.base import Dataset
+from workloads.losses import binary_cross_entropy, cross_entropy
+from workloads.metrics import ERROR_RATE, evaluate, mean_loss, to_device
+
+
+def batch(targets: torch.Tensor) -> Batch:
+    return Batch((), targets, torch.arange(len(targets)))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("shape", [(6,), (6, 3)])
+def test_cross_entropy(shape, smoothing):
+    torch.manual_seed(0)
+    outputs, targets = torch.randn(*shape, 5), torch.randint(5, shape)
+    terms = cross_entropy(outputs, batch(targets), label_smoothing=smoothing)
+    each = functional.cross_entropy(
+        outputs.movedim(-1, 1), targets, reduction="none", label_smoothing=smoothing
+    ).reshape(6, -1)
+    torch.testing.assert_close(terms.summed, each.sum(1))
+    assert terms.units.tolist() == [each.shape[1]] * 6
+    torch.testing.assert_close(terms.mean(), each.mean())
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("shape", [(6,), (6, 3)])
+def test_binary_cross_entropy(shape, smoothing):
+    torch.manual_seed(0)
+    outputs, targets = torch.randn(shape), torch.randint(2, shape).float()
+    terms = binary_cross_entropy(outputs, batch(targets), label_smoothing=smoothing)
+    p, y = outputs.double().sigmoid(), targets.double() * (1 - smoothing) + smoothing / 2
+    each = -(y * p.log() + (1 - y) * (1 - p).log()).reshape(6, -1)
+    torch.testing.assert_close(terms.summed.double(), each.sum(1), rtol=1e-5, atol=1e-6)
+    assert terms.units.tolist() == [each.shape[1]] * 6
+
+
+def test_error_rate():
+    outputs = torch.tensor([[1.0, 2.0], [3.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    rows = ERROR_RATE.rows(outputs, batch(torch.tensor([1, 1, 1, 1])))
+    assert ERROR_RATE.reduce(rows) == 0.25
+
+
+def test_mean_loss_weighs_examples_by_their_units():
+    rows = torch.tensor([[6.0, 3.0], [1.0, 1.0]])
+    assert mean_loss(cross_entropy, "loss").reduce(rows) == 7 / 4
+
+
+class Given(nn.Module):
+    """Returns its input, so that a test decides the outputs."""
+
+    def forward(self, outputs: torch.Tensor) -> torch.Tensor:
+        return outputs
+
+
+GIVEN = Workload(
+    name="given",
+    scale="test",
+    task="none",
+    dataset=Dataset(name="none", version=1, packages=(), convert=dict, sha256=""),
+    model=Given,
+    loss=cross_entropy,
+    loss_kind=LossKind.CROSS_ENTROPY,
+    metric=ERROR_RATE,
+    collate=lambda arrays, index: Batch(
+        (torch.from_numpy(arrays["x"][index]),), torch.from_numpy(arrays["y"][index]), torch.from_numpy(index)
+    ),
+    batch_size=1,
+    step_hint=1,
+    eval_batch_size=2,
+)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("metric", [ERROR_RATE, mean_loss(cross_entropy, "loss")], ids=lambda metric: metric.name)
+def test_one_bad_score_in_one_example_is_no_value(bad, metric):
+    x = np.zeros((5, 3), dtype=np.float32)
+    x[4, 0] = bad
+    arrays = {"x": x, "y": np.zeros(5, dtype=np.int64)}
+    workload = replace(GIVEN, metric=metric)
+    assert evaluate(workload, Given(), arrays, torch.device("cpu")) is None
+    assert evaluate(workload, Given(), {k: v[:4] for k, v in arrays.items()}, torch.device("cpu")) is not None
+
+
+def test_the_mode_is_restored_after_an_error():
+    model = Given()
+    arrays = {"y": np.zeros(3, np.int64), "x": np.zeros((1, 2), np.float32)}
+    with pytest.raises(IndexError):
+        evaluate(GIVEN, model, arrays, torch.device("cpu"))
+    assert model.training
+
+
+def test_a_batch_on_its_device_is_not_copied():
+    here = batch(torch.zeros(2))
+    assert to_device(here, torch.device("cpu")) is here
