@@ -16,9 +16,10 @@ from rich.console import Console
 from harness import machine, schedule
 from harness.calibrate import CalibrationError, calibrate
 from harness.choose import chosen_submissions, chosen_workloads
-from harness.plan import REFERENCE, Settings, plan
+from harness.plan import Settings, plan
 from harness.progress import TrialProgress, duration
 from harness.records import Record, RecordStore
+from harness.rules import REFERENCE
 from submissions.registry import SubmissionRef
 
 _DRIVER_NICENESS = 10

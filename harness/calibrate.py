@@ -16,8 +16,9 @@ from statistics import median
 from filelock import FileLock
 
 from harness.errors import PacerError
-from harness.plan import REFERENCE, Settings, Trial
+from harness.plan import Settings, Trial
 from harness.records import Record
+from harness.rules import REFERENCE
 from submissions.registry import SubmissionRef, resolve
 from workloads.base import Workload
 

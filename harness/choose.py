@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from harness.errors import UsageError
-from harness.plan import REFERENCE, Settings
+from harness.plan import Settings
+from harness.rules import REFERENCE
 from submissions.registry import SubmissionRef, resolve
 from workloads import registry
 from workloads.base import Workload

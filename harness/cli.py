@@ -95,7 +95,7 @@ def _show_board(options: argparse.Namespace, console: Console) -> int:
 
 
 def _board_builder(records: Sequence[Any], options: argparse.Namespace, chosen: Sequence[str] | None) -> Callable:
-    from harness.plan import REFERENCE
+    from harness.rules import REFERENCE
     from scoring.board import build_board
 
     def build(score: str, by: str) -> Any:
@@ -185,7 +185,8 @@ def _list(options: argparse.Namespace, rows: Sequence[Mapping[str, Any]]) -> int
 
 
 def _settings(options: argparse.Namespace) -> Any:
-    from harness.plan import DEFAULT_SUBMISSIONS, DEFAULT_TRIALS, Settings
+    from harness.plan import Settings
+    from harness.rules import DEFAULT_SUBMISSIONS, DEFAULT_TRIALS
 
     ruleset = options.ruleset
     submissions = _names(getattr(options, "submissions", None)) or DEFAULT_SUBMISSIONS

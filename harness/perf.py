@@ -23,8 +23,9 @@ from rich.console import Console
 
 from harness import machine, seeds
 from harness.choose import listed_workloads
-from harness.plan import REFERENCE, Settings, Trial
+from harness.plan import Settings, Trial
 from harness.records import Record, RecordStore
+from harness.rules import REFERENCE
 from harness.trial import initial_model, run_trial
 from submissions.nadamw import NAdamW
 from submissions.registry import resolve

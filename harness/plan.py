@@ -9,16 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.machine import ROOT
+from harness.rules import BUDGET_FACTOR, DEFAULT_SUBMISSIONS
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
-
-REFERENCE = "nadamw"
-"""The submission that sets the pace: budgets count its steps, anchored scores are relative to its times."""
-
-DEFAULT_SUBMISSIONS = (REFERENCE, "adamw", "nesterov", "schedule_free_adamw")
-BUDGET_FACTOR = {"external": 1.25, "self": 1.25 * 1.5}
-"""Submission time allowed, in units of step hint x the reference's seconds per step."""
-DEFAULT_TRIALS = {"external": 5, "self": 1}
 
 
 @dataclass(frozen=True, kw_only=True)

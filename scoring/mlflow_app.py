@@ -7,7 +7,10 @@ environment that MLflow's application reads as it is imported: `python -m scorin
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import mlflow.server
@@ -39,5 +42,12 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await mlflow_app(scope, receive, send)
 
 
+def _stop_with_parent() -> None:
+    """Waits for the end of standard input: the viewer's process holds the other end, and may be killed."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
     uvicorn.run(app, host=sys.argv[1], port=int(sys.argv[2]), log_level="warning")

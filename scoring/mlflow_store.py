@@ -199,7 +199,12 @@ def _patience() -> Iterator[None]:
 
     What the user has set stays. MLflow reads these at each request, and they are taken back at the end.
     """
-    ours = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+    ours = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines a run otherwise
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
     added = {name: value for name, value in ours.items() if name not in os.environ}
     os.environ.update(added)
     try:

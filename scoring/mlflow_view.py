@@ -71,14 +71,17 @@ def serve(
     free = _free_port(host, port)
     if port not in (0, free):
         say(f"Port {port} is taken, so this is port {free}.")
-    with _server(uri, host, free, database.parent / "mlartifacts") as process:
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-        base = f"http://{shown}:{free}"
-        _wait(process, base)
-        _say_addresses(base, uri, suite, say)
-        say("Ctrl-C stops it.")
-        process.wait()
-        raise MirrorError(f"MLflow's server ended by itself with status {process.returncode}.")
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    base = f"http://{shown}:{free}"
+    try:
+        with _server(uri, host, free, database.parent / "mlartifacts") as process:
+            _wait(process, base)
+            _say_addresses(base, uri, suite, say)
+            say("Ctrl-C stops it.")
+            process.wait()
+            raise MirrorError(f"MLflow's server ended by itself with status {process.returncode}.")
+    except KeyboardInterrupt:
+        say("Stopped.")
 
 
 def _say_addresses(base: str, tracking_uri: str, suite: str | None, say: Callable[[str], Any]) -> None:
@@ -123,7 +126,7 @@ def _server(uri: str, host: str, port: int, artifacts: Path) -> Iterator[subproc
         raise SystemExit(128 + number)
 
     # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the whole group in order.
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True)
     before = signal.signal(signal.SIGTERM, leave)
     try:
         yield process
@@ -137,6 +140,8 @@ def _server(uri: str, host: str, port: int, artifacts: Path) -> Iterator[subproc
                 continue
             except ProcessLookupError:
                 break
+        if process.stdin:
+            process.stdin.close()
 
 
 def _wait(process: subprocess.Popen[bytes], base: str) -> None:

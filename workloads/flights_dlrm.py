@@ -76,9 +76,9 @@ MINI = Workload(
     # Less than one epoch, as is usual for these models: in a second one they learn single flights by heart.
     batch_size=256,
     step_hint=1000,
-    eval_batch_size=2000,
-    validation_examples=8000,
-    test_examples=20000,
+    eval_batch_size=500,
+    validation_examples=12000,
+    test_examples=30000,
     heads=("head.weight", "head.bias"),
 )
 SMOKE = replace(

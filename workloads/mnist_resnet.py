@@ -74,9 +74,10 @@ MINI = Workload(
     metric=ERROR_RATE,
     collate=collate,
     batch_size=128,
-    step_hint=1300,
-    validation_examples=4000,
-    test_examples=8000,
+    step_hint=1000,
+    eval_batch_size=125,
+    validation_examples=3500,
+    test_examples=7000,
     heads=("head.weight", "head.bias"),
 )
 SMOKE = replace(

@@ -90,7 +90,7 @@ MINI = Workload(
     metric=mean_loss(cross_entropy, "loss"),
     collate=partial(collate, length=64),
     batch_size=16,
-    step_hint=1100,
+    step_hint=1000,
     eval_batch_size=32,
     validation_examples=320,
     test_examples=960,
@@ -112,7 +112,7 @@ SMOKE = replace(
 BASE = replace(
     MINI,
     scale="base",
-    model=partial(GPT, length=LENGTH, width=512, layers=8, heads=8, dropout=0.2),
+    model=partial(GPT, length=LENGTH, width=384, layers=6, heads=6, dropout=0.2),
     collate=partial(collate, length=LENGTH),
     batch_size=64,
     step_hint=5000,

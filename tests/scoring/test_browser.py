@@ -12,11 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from scoring.board import build_board
 from scoring.mirror import default_uri, mirror
+from scoring.mlflow_view import serve
 from tests.scoring.build import table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -76,7 +78,8 @@ def address(results):
     assert found, f"no address was printed: {printed}"
     yield found[0]
     process.send_signal(signal.SIGINT)
-    process.wait(30)
+    assert process.wait(30) == 0
+    assert process.stdout.read().endswith("Stopped.\n")
     process.stdout.close()
     host, port = re.match(r"http://([^/:]+):(\d+)", found[0]).groups()
     with pytest.raises(ConnectionRefusedError):  # the server that it had started is gone with it
@@ -155,6 +158,20 @@ def test_the_printed_link_shows_the_leaderboard(results, address, browser, pictu
     assert hosts(browser) == {"127.0.0.1"}
 
 
+def test_a_tracking_server_is_mirrored_to_as_well(address, capsys):
+    base = address.partition("/#")[0]
+    records = table(TIMES, suite="other")
+    board = build_board(records, suite="other", draws=50)
+    report = mirror(records, [board], tracking_uri=base)
+    assert (report.trials, report.rows_written) == (len(records), len(board.rows))
+    files = {file.path for file in MlflowClient(base).list_artifacts(report.leaderboards[0].charts)}
+    assert {"profile.html", "profile.png", "board.csv"} <= files
+    assert mirror(records, [board], tracking_uri=base).trials == 0
+    assert capsys.readouterr() == ("", "")
+    serve(Path("unused"), tracking_uri=base, suite="other")  # a server runs already: its address is all there is
+    assert capsys.readouterr().out.startswith(f"pacer/other leaderboard: {base}/#/experiments/")
+
+
 def test_the_charts_are_one_click_away(results, address, browser, pictures):
     _, board = results
     browser.get(address)
@@ -165,7 +182,12 @@ def test_the_charts_are_one_click_away(results, address, browser, pictures):
     assert links
     browser.get(links[0])
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and "profile.html" not in browser.page_source:
+    while time.monotonic() < deadline and not browser.execute_script("return document.querySelector('iframe')"):
         time.sleep(0.2)
     assert "scores.png" in browser.page_source
+    browser.switch_to.frame(browser.execute_script("return document.querySelector('iframe')"))
+    while time.monotonic() < deadline and "schedule_free" not in browser.page_source:
+        time.sleep(0.2)
+    assert "Performance profiles" in browser.page_source
+    browser.switch_to.default_content()
     browser.save_screenshot(str(pictures / "charts.png"))

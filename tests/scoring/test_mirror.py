@@ -125,7 +125,7 @@ def test_a_failure_shows_its_traceback(uri):
     (trial,) = runs(uri, "pacer/mini", "trial")
     assert trial.info.status == "FAILED"
     assert trial.data.tags["failure"] == "ValueError in update (my.py:12): bad beta"
-    assert trace in trial.data.tags["mlflow.note.content"]
+    assert f"~~~\n{trace}\n~~~" in trial.data.tags["mlflow.note.content"]
     assert MlflowClient(uri).list_artifacts(trial.info.run_id)[0].path == "traceback.txt"
 
 

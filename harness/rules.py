@@ -1,0 +1,11 @@
+"""The numbers of the protocol that users may know by name."""
+
+from __future__ import annotations
+
+REFERENCE = "nadamw"
+"""The submission that sets the pace: budgets count its steps, anchored scores are relative to its times."""
+
+DEFAULT_SUBMISSIONS = (REFERENCE, "adamw", "nesterov", "schedule_free_adamw")
+BUDGET_FACTOR = {"external": 1.25, "self": 1.25 * 1.5}
+"""Submission time allowed, in units of step hint x the reference's seconds per step."""
+DEFAULT_TRIALS = {"external": 5, "self": 1}
