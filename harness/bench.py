@@ -27,8 +27,8 @@ _DRIVER_NICENESS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class BenchReport:
-    """What one call of the bench did. `running_s` is the wall time in which trials ran, `wall_s` that of the call
-    up to then; `overhead_cores` the share of a core that all but the trials took meanwhile."""
+    """What one call of the bench did. `running_s` is the wall time in which trials ran, `wall_s` that of the whole
+    call; `overhead_cores` the share of a core that all but the trials took while they ran."""
 
     suite: str
     started: float

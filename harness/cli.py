@@ -6,9 +6,12 @@ ray, mlflow and torch are imported by the verbs that need them, so that the othe
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,12 +50,14 @@ def _bench(options: argparse.Namespace) -> int:
     report = bench(settings, console)
     status = _show_board(options, console)
     if report.trials_run:
+        report = dataclasses.replace(report, wall_s=time.time() - report.started)
         append_report(settings.results, report)
         console.print(
-            f"{report.trials_run} trials in {report.running_s:.0f} s on {report.devices} devices, "
+            f"{report.trials_run} trials in {report.wall_s:.0f} s on {report.devices} devices, "
             f"{report.submission_s:.0f} s of submission time; driver, progress and Ray's services took "
-            f"{100 * report.overhead_cores:.1f} % of a core",
+            f"{100 * report.overhead_cores:.1f} % of a core while trials ran",
             highlight=False,
+            soft_wrap=True,
         )
     if report.trials_lost:
         console.print(f"{report.trials_lost} trials were lost; the same command runs them again")
@@ -67,14 +72,16 @@ def _leaderboard(options: argparse.Namespace) -> int:
 def _show_board(options: argparse.Namespace, console: Console) -> int:
     """Prints the board of a results folder and brings MLflow up to date."""
     from harness.records import RecordStore
+    from harness.rules import REFERENCE
     from scoring.board import build_board
     from scoring.tables import as_text
 
     results = Path(options.results)
     records, warnings = RecordStore(results, options.suite).read()
-    chosen = _names(options.workloads)
-    build = _board_builder(records, options, chosen)
-    board = build(options.score, options.by)
+    build = functools.partial(
+        build_board, records, suite=options.suite, ruleset=options.ruleset, score=options.score, reference=REFERENCE
+    )
+    board = build(workloads=_names(options.workloads), by=options.by)
     if options.json:
         print(json.dumps({**board.as_json(), "warnings": [*board.warnings, *warnings]}, allow_nan=False, indent=1))
     else:
@@ -83,33 +90,14 @@ def _show_board(options: argparse.Namespace, console: Console) -> int:
         return 0
     from scoring.mirror import MirrorError, default_uri, mirror
 
-    whole = board if chosen is None and options.by == "time" else build_board(records, suite=options.suite)
     uri = options.tracking_uri or default_uri(results)
     try:
-        mirror(records, [whole], tracking_uri=uri)
+        mirror(records, [build()], tracking_uri=uri)  # what MLflow shows is the whole board by time
     except MirrorError as error:
         console.print(f"warning: {error}", markup=False)
     else:
         console.print("In the browser: make ui", highlight=False)
     return 0
-
-
-def _board_builder(records: Sequence[Any], options: argparse.Namespace, chosen: Sequence[str] | None) -> Callable:
-    from harness.rules import REFERENCE
-    from scoring.board import build_board
-
-    def build(score: str, by: str) -> Any:
-        return build_board(
-            records,
-            suite=options.suite,
-            workloads=chosen,
-            ruleset=options.ruleset,
-            score=score,
-            by=by,
-            reference=REFERENCE,
-        )
-
-    return build
 
 
 def _check(options: argparse.Namespace) -> int:
