@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from harness.rules import REFERENCE
 from submissions.registry import SubmissionRef
 
 _DRIVER_NICENESS = 10
+_WORKERS = ("ray::_run", "ray::IDLE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,20 +131,21 @@ def _must_run(results: Iterable[Record | schedule.Lost]) -> Iterator[Record]:
 def _overhead() -> Iterator[list[float]]:
     """CPU seconds that this process and Ray's services take while the context lasts; trials are not counted."""
     taken = [0.0]
-    services = [psutil.Process(), *(p for p in _descendants() if not p.name().startswith("ray::"))]
-    before = {p.pid: _cpu_s(p) for p in services}
+    services = _services()
+    before = [_cpu_s(process) for process in services]
     yield taken
-    taken[0] = sum(max(0.0, _cpu_s(p) - before[p.pid]) for p in services)
+    taken[0] = sum(max(0.0, _cpu_s(p) - s) for p, s in zip(services, before, strict=True))
 
 
-def _descendants() -> Sequence[psutil.Process]:
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            process.name()
-        except psutil.Error:
-            continue
-        found.append(process)
+def _services() -> list[psutil.Process]:
+    """This process and all below it, save Ray's workers and what runs in them."""
+    found, waiting = [], [psutil.Process()]
+    while waiting:
+        process = waiting.pop()
+        with suppress(psutil.Error):
+            if not process.name().startswith(_WORKERS):
+                found.append(process)
+                waiting += process.children()
     return found
 
 

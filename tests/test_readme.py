@@ -1,4 +1,4 @@
-"""The README's commands work: each is one that make and the command line know, and the main ones are run for real."""
+"""The README's commands work: make and the command line know each, and the main ones are run for real."""
 
 from __future__ import annotations
 
