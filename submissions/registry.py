@@ -6,6 +6,7 @@ import ast
 import hashlib
 import importlib.util
 import inspect
+import re
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,7 @@ from submissions.base import Submission
 from submissions.by_name import OptimizerByName, parse
 
 _FOLDER = Path(__file__).parent
+_IMPORT = re.compile(r"^from submissions\.(\w+) import", re.MULTILINE)
 
 
 class UnknownSubmissionError(ValueError):
@@ -26,7 +28,8 @@ class UnknownSubmissionError(ValueError):
 class SubmissionRef:
     """A submission that has not been run: its name on the board and its text, a file's or one line's.
 
-    `filename` is None for the one-line form. `environment` names the package version that a line refers to.
+    `filename` is None for the one-line form. `environment` stands for what the text relies on: the shared parts of
+    this folder that it imports, and the package version that a line refers to.
     """
 
     name: str
@@ -70,20 +73,22 @@ def resolve(spec: str) -> SubmissionRef:
             raise UnknownSubmissionError(
                 f"{path} names itself {name!r}, which submissions/{taken.name} is already; give it another `name`"
             )
-        return SubmissionRef(name=name, text=text, filename=path.name)
+        return SubmissionRef(name=name, text=text, filename=path.name, environment=_parts(text))
     if ":" in spec:
         try:
             module = parse(spec).module
         except ValueError as error:
             raise UnknownSubmissionError(str(error)) from None
-        return SubmissionRef(name=spec, text=spec, environment=_package_version(module))
+        parts = _parts((_FOLDER / "by_name.py").read_text())
+        return SubmissionRef(name=spec, text=spec, environment=f"{_package_version(module)} {parts}")
     files = known()
     if spec not in files:
         raise UnknownSubmissionError(
             f"there is no submission {spec!r}; known: {', '.join(files)}. "
             "Or pass a path to a .py file, or a class like torch.optim:RMSprop"
         )
-    return SubmissionRef(name=spec, text=files[spec].read_text(), filename=files[spec].name)
+    text = files[spec].read_text()
+    return SubmissionRef(name=spec, text=text, filename=files[spec].name, environment=_parts(text))
 
 
 def summary(path: Path) -> str:
@@ -130,6 +135,19 @@ def _declared_name(source: str, filename: str) -> str | None:
                 if isinstance(value, ast.Constant) and isinstance(value.value, str):
                     return value.value
     return None
+
+
+def _parts(source: str) -> str:
+    """A hash over the modules of this folder that a source imports, directly or through each other."""
+    texts: dict[str, str] = {}
+    waiting = [source]
+    while waiting:
+        for name in _IMPORT.findall(waiting.pop()):
+            path = _FOLDER / f"{name}.py"
+            if name not in texts and path.exists():
+                texts[name] = path.read_text()
+                waiting.append(texts[name])
+    return hashlib.sha256("\0".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:12]
 
 
 def _package_version(module: str) -> str:

@@ -19,4 +19,4 @@ MOMENTUM_SPACE = {
     "weight_decay": LogUniform(1e-6, 1e-3),
     "warmup": Choice(0.02, 0.05, 0.1),
 }
-MOMENTUM_DEFAULTS = {"lr": 0.5, "one_minus_momentum": 0.1, "weight_decay": 1e-5, "warmup": 0.05}
+MOMENTUM_DEFAULTS = {"lr": 0.25, "one_minus_momentum": 0.1, "weight_decay": 1e-5, "warmup": 0.05}

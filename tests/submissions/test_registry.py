@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from submissions import registry
 from submissions.by_name import parse
 from submissions.registry import UnknownSubmissionError, known, resolve
 from submissions.space import Choice, LogUniform
@@ -80,3 +81,15 @@ def test_what_is_wrong_is_said(spec: str, message: str) -> None:
     with pytest.raises(UnknownSubmissionError) as caught:
         resolve(spec)
     assert message in str(caught.value)
+
+
+def test_the_hash_follows_the_shared_parts_that_a_file_imports(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("nadamw", "spaces", "base"):
+        (tmp_path / f"{name}.py").write_text((registry._FOLDER / f"{name}.py").read_text())
+    monkeypatch.setattr(registry, "_FOLDER", tmp_path)
+    first = resolve("nadamw").hash
+    with open(tmp_path / "spaces.py", "a") as file:
+        file.write("# changed")
+    assert resolve("nadamw").hash != first
