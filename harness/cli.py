@@ -70,10 +70,11 @@ def _leaderboard(options: argparse.Namespace) -> int:
 
 
 def _show_board(options: argparse.Namespace, console: Console) -> int:
-    """Prints the board of a results folder and brings MLflow up to date."""
+    """Prints the board of a results folder, writes it to files and brings MLflow up to date."""
     from harness.records import RecordStore
     from harness.rules import REFERENCE
     from scoring.board import build_board
+    from scoring.export import export
     from scoring.tables import as_text
 
     results = Path(options.results)
@@ -86,13 +87,16 @@ def _show_board(options: argparse.Namespace, console: Console) -> int:
         print(json.dumps({**board.as_json(), "warnings": [*board.warnings, *warnings]}, allow_nan=False, indent=1))
     else:
         print(as_text(board, width=max(100, console.width), next_command="make ui"))
+    whole = build()  # what files and MLflow show is the whole board by time
+    export(whole, results / options.suite / "board")
+    console.print(f"Table and charts: {results / options.suite / 'board'}", highlight=False, soft_wrap=True)
     if not options.mirror:
         return 0
     from scoring.mirror import MirrorError, default_uri, mirror
 
     uri = options.tracking_uri or default_uri(results)
     try:
-        mirror(records, [build()], tracking_uri=uri)  # what MLflow shows is the whole board by time
+        mirror(records, [whole], tracking_uri=uri)
     except MirrorError as error:
         console.print(f"warning: {error}", markup=False)
     else:

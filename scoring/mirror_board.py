@@ -15,7 +15,7 @@ from urllib.parse import quote
 from harness.records import Record
 from scoring import escape
 from scoring.board import Board, Cell, Row
-from scoring.charts import profile_html, profile_png, scores_png
+from scoring.export import export
 from scoring.mirror_trials import trials_experiment
 from scoring.mlflow_store import (
     NOTE,
@@ -32,7 +32,7 @@ from scoring.mlflow_store import (
     readable,
     view,
 )
-from scoring.tables import as_csv, as_markdown
+from scoring.tables import as_markdown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,17 +110,10 @@ def _write_charts(store: Store, board: Board, experiment: str) -> str:
     tags = {"pacer.kind": "board", "pacer.board": key}
     run = runs[0] if runs else store.client.create_run(experiment, run_name="leaderboard", tags=tags)
     run_id = run.info.run_id
-    markdown = as_markdown(board)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        profile_png(board, folder / "profile.png")
-        profile_html(board, folder / "profile.html")
-        scores_png(board, folder / "scores.png")
-        (folder / "board.csv").write_text(as_csv(board))
-        (folder / "board.md").write_text(markdown)
-        (folder / "board.json").write_text(json.dumps(board.as_json(), indent=1))
-        store.client.log_artifacts(run_id, str(folder))
-    store.log(run_id, tags={NOTE: cut(markdown, 8000), **_board_tags(board), "pacer.state": state})
+        export(board, Path(temporary))
+        store.client.log_artifacts(run_id, temporary)
+    store.log(run_id, tags={NOTE: cut(as_markdown(board), 8000), **_board_tags(board), "pacer.state": state})
     store.client.set_terminated(run_id)
     return run_id
 

@@ -15,7 +15,7 @@ from mlflow.entities import ViewType
 
 from harness.errors import UsageError
 from harness.records import Evaluation, Failure, Outcome
-from scoring import mirror_board
+from scoring import export
 from scoring.board import build_board
 from scoring.mirror import MirrorError, default_uri, find_leaderboards, leaderboard_url, mirror
 from scoring.mlflow_store import cut, legal, readable
@@ -55,7 +55,7 @@ def quick_charts(request, monkeypatch):
     """Charts take half a second a board to draw, so one test draws them."""
     if request.node.name != "test_charts_are_beside_the_trials_once":
         for name in ("profile_png", "profile_html", "scores_png"):
-            monkeypatch.setattr(mirror_board, name, lambda board, path: path.write_text("chart"))
+            monkeypatch.setattr(export, name, lambda board, path: path.write_text("chart"))
 
 
 def board(records, **other):
