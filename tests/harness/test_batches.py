@@ -1,0 +1,56 @@
+"""Batches: each example once an epoch, in an order that the seed alone decides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from harness.batches import EpochBatches
+from workloads.base import Batch
+
+ARRAYS = {"x": np.arange(10)}
+
+
+def collate(arrays, index) -> Batch:
+    rows = torch.from_numpy(arrays["x"][index])
+    return Batch((rows,), rows, torch.from_numpy(index))
+
+
+def batches(seed: int = 0) -> EpochBatches:
+    return EpochBatches(ARRAYS, collate, seed)
+
+
+def test_an_epoch_has_each_example_once() -> None:
+    source = batches()
+    seen = torch.cat([source.next(5).targets for _ in range(2)])
+    assert sorted(seen.tolist()) == list(range(10))
+
+
+def test_the_rest_of_an_epoch_is_dropped() -> None:
+    source = batches()
+    seen = [source.next(4).targets.tolist() for _ in range(3)]
+    assert len({*seen[0], *seen[1]}) == 8
+    assert source.examples == 12
+
+
+def test_the_seed_decides_the_order() -> None:
+    assert batches(1).next(10).targets.tolist() == batches(1).next(10).targets.tolist()
+    assert batches(1).next(10).targets.tolist() != batches(2).next(10).targets.tolist()
+
+
+def test_epochs_differ() -> None:
+    source = batches()
+    assert source.next(10).targets.tolist() != source.next(10).targets.tolist()
+
+
+def test_any_rows_can_be_taken_and_count() -> None:
+    source = batches()
+    assert source.take(np.array([7, 7, 2])).targets.tolist() == [7, 7, 2]
+    assert source.examples == 3
+
+
+@pytest.mark.parametrize("size", [0, -1, 11])
+def test_a_size_that_cannot_be_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match="expected 1 to 10"):
+        batches().next(size)

@@ -1,0 +1,65 @@
+"""Calibration: medians of the reference's seconds per step, measured once for each hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.calibrate import CalibrationError, CalibrationStore, calibrate, calibrated
+from harness.plan import Settings, Trial
+from harness.records import Record
+from tests.scoring.build import record
+from workloads import registry
+
+WORKLOADS = registry.suite("smoke")[:2]
+
+
+def runner(seconds_per_step: Sequence[float], seen: list[Trial]):
+    """Pretends to run trials whose evaluations come at these paces, after a set-up of five seconds."""
+
+    def run(trials: Sequence[Trial]) -> list[Record]:
+        seen.extend(trials)
+        return [made(trial) for trial in trials]
+
+    def made(trial: Trial) -> Record:
+        step, time_s, evaluations = 0, 5.0, []
+        template = record().evaluations[0]
+        for pace in (9.9, *seconds_per_step):
+            step += trial.evaluate_every
+            time_s += trial.evaluate_every * pace
+            evaluations.append(replace(template, step=step, examples=step, time_s=time_s))
+        return replace(record(workload=trial.workload), evaluations=tuple(evaluations), failure=None)
+
+    return run
+
+
+def test_the_pace_is_the_median_without_the_set_up(tmp_path: Path) -> None:
+    seen: list[Trial] = []
+    pace = calibrate(Settings(results=tmp_path), WORKLOADS, "here", 2, runner([0.2, 0.1, 0.4], seen))
+    assert pace == {w.name: pytest.approx(0.2) for w in WORKLOADS}
+    assert len(seen) == 2 * len(WORKLOADS), "one on each device"
+
+
+def test_it_is_measured_once_for_each_hardware(tmp_path: Path) -> None:
+    settings, seen = Settings(results=tmp_path), []
+    calibrate(settings, WORKLOADS, "here", 1, runner([0.2], seen))
+    assert calibrate(settings, WORKLOADS, "here", 1, runner([9.0], seen)) == calibrated(settings, WORKLOADS, "here")
+    assert len(seen) == len(WORKLOADS)
+    calibrate(settings, WORKLOADS, "there", 1, runner([0.3], seen))
+    assert calibrated(settings, WORKLOADS, "there")[WORKLOADS[0].name] == pytest.approx(0.3)
+    assert calibrated(settings, WORKLOADS, "here")[WORKLOADS[0].name] == pytest.approx(0.2)
+
+
+def test_a_reference_that_breaks_is_reported(tmp_path: Path) -> None:
+    broken = record(message="no", outcome="error")
+    with pytest.raises(CalibrationError, match=r"could not be timed on .*: no; type: make check"):
+        calibrate(Settings(results=tmp_path), WORKLOADS[:1], "here", 1, lambda trials: [broken])
+
+
+def test_a_file_that_cannot_be_read_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "calibration.json").write_text("{")
+    with pytest.raises(CalibrationError, match="delete it"):
+        CalibrationStore(tmp_path).read("here")

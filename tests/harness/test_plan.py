@@ -1,0 +1,82 @@
+"""The plan: everything that is asked for and not recorded, whole studies first, in budgets of reference steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.plan import Settings, Trial, plan
+from submissions.registry import SubmissionRef, resolve
+from workloads import registry
+from workloads.base import Workload
+
+WORKLOADS = tuple(replace(w, target=0.1) for w in registry.suite("smoke"))[:2]
+PACE = {w.name: 0.01 * (i + 1) for i, w in enumerate(WORKLOADS)}
+SUBMISSIONS = [resolve("nadamw"), resolve("adamw")]
+
+
+def settings(**changes: object) -> Settings:
+    return Settings(suite="smoke", studies=2, data=Path("/data"), **changes)
+
+
+def make(changed: Settings | None = None, recorded: object = ()) -> list[Trial]:
+    return plan(changed or settings(), WORKLOADS, SUBMISSIONS, PACE, set(recorded), "here")
+
+
+def keys(trials: list[Trial]) -> list[tuple[str | int, ...]]:
+    by_name = {w.name: w for w in WORKLOADS}
+    return [trial.key(by_name[trial.workload], "here") for trial in trials]
+
+
+def test_every_combination_is_planned_once() -> None:
+    trials = make(settings(trials=3, ruleset="external"))
+    assert len(trials) == len(set(keys(trials))) == 2 * 2 * 2 * 3
+
+
+def test_what_is_recorded_is_not_planned_again() -> None:
+    trials = make()
+    assert make(recorded=keys(trials)[:3]) == trials[3:]
+    assert make(recorded=keys(trials)) == []
+
+
+def test_whole_studies_come_first_and_the_longest_workload_in_them() -> None:
+    trials = make()
+    assert [t.study for t in trials] == sorted(t.study for t in trials)
+    lengths = [PACE[t.workload] * next(w.step_hint for w in WORKLOADS if w.name == t.workload) for t in trials[:4]]
+    assert lengths == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize(("ruleset", "factor"), [("external", 1.25), ("self", 1.875)])
+def test_budgets_and_periods_are_reference_steps(ruleset: str, factor: float) -> None:
+    for trial in make(settings(ruleset=ruleset)):
+        workload = next(w for w in WORKLOADS if w.name == trial.workload)
+        horizon = workload.step_hint * PACE[workload.name]
+        assert trial.budget_s == pytest.approx(factor * horizon)
+        assert trial.evaluation_period_s == pytest.approx(horizon / workload.evaluations)
+
+
+def changed_target(workload: Workload) -> Workload:
+    return replace(workload, target=0.2)
+
+
+def changed_definition(workload: Workload) -> Workload:
+    return replace(workload, step_hint=workload.step_hint + 1)
+
+
+@pytest.mark.parametrize("change", [changed_target, changed_definition])
+def test_another_target_or_workload_is_another_result(change) -> None:
+    trial = make()[0]
+    workload = next(w for w in WORKLOADS if w.name == trial.workload)
+    assert trial.key(workload, "here") != trial.key(change(workload), "here")
+
+
+def test_another_text_or_machine_is_another_result() -> None:
+    trial = make()[0]
+    workload = next(w for w in WORKLOADS if w.name == trial.workload)
+    edited = replace(
+        trial, submission=SubmissionRef(name=trial.submission.name, text="other", filename="nadamw.py")
+    )
+    assert edited.key(workload, "here") != trial.key(workload, "here")
+    assert trial.key(workload, "there") != trial.key(workload, "here")
