@@ -128,7 +128,7 @@ def profile_html(board: Board, path: Path) -> None:
         )
     figure.update_layout(
         template="plotly_white",
-        title={"text": f"Performance profiles<br><sup>{escape.plotly(_subtitle(board))}</sup>"},
+        title={"text": f"Performance profiles<br><sup>{escape.plotly('; '.join(_subtitle(board)))}</sup>"},
         xaxis={
             "title": {"text": f"{board.by} to target, as a multiple of the fastest submission's"},
             "type": "log",
@@ -205,16 +205,18 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str, str]]) -> None
 
 def _title(axes: Axes, title: str, board: Board, shown: int) -> None:
     rest = f"; {shown} of {len(board.rows)} submissions" if shown < len(board.rows) else ""
-    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=22)
-    text = escape.matplotlib(_subtitle(board) + rest)
+    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=32)
+    size, hardware = _subtitle(board)
+    text = escape.matplotlib(size + rest) + "\n" + escape.matplotlib(hardware)
     above = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 8), "textcoords": "offset points"}
     axes.annotate(text, **above, fontsize=8.5, color=_GREY, parse_math=False)
 
 
-def _subtitle(board: Board) -> str:
+def _subtitle(board: Board) -> tuple[str, str]:
+    """What was run, and on what."""
     studies = f"{board.studies} {'study' if board.studies == 1 else 'studies'}"
     size = f"{len(board.workloads)} workloads, {studies} each, {board.trials} trials"
-    return f"suite {board.suite}, {size}; {board.hardware}"
+    return f"suite {board.suite}, {size}", board.hardware
 
 
 def _short(name: str, most: int = 28) -> str:
