@@ -2,8 +2,8 @@
 
 1. Quasi-random points of each family's search space, trained over the step hint.
 2. The best point, repeated over several seeds; the median of the best validation values is the aim.
-3. The reference with its defaults, over as many studies. The target is the easier of the aim and the value that
-   each of those studies reaches within nine tenths of the horizon: what the reference misses is no target.
+3. The reference with its defaults, over twice as many studies. The target is the easier of the aim and the value
+   that each of those studies reaches within nine tenths of the horizon: what the reference misses is no target.
 
 Everything is counted in steps, so a busy machine changes nothing.
 """
@@ -60,7 +60,8 @@ def set_targets(settings: Settings, points: int, repeats: int, console: Console)
                 replace(_trial(settings, workload, best.submission, "external", study=study), hp=best.hp)
                 for study in range(1, repeats + 1)
             ]
-            pace = [_trial(settings, workload, REFERENCE, "self", study=study) for study in range(1, repeats + 1)]
+            studies = range(1, 2 * repeats + 1)
+            pace = [_trial(settings, workload, REFERENCE, "self", study=study) for study in studies]
             repeated = _run([*again, *pace], devices, console)
             target = _decide(workload, repeated)
             command = f"python -m harness targets --suite {workload.scale} --workloads {workload.name}"
