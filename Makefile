@@ -34,7 +34,7 @@ setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do 
 		"$(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "setting up .venv with $$($(PYTHON) --version): a few minutes, once"
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+	@.venv/bin/pip install -qq --disable-pip-version-check --no-compile -r requirements.txt
 	@touch .venv/.ready
 
 bench: setup  ## run what is missing, print the leaderboard; SUBMISSION=x adds your row

@@ -1,15 +1,15 @@
-"""SGD with heavy-ball momentum (Polyak, 1964), warm-up and cosine decay, by `torch.optim.SGD`."""
+"""SGD with heavy-ball momentum (Polyak, 1964), warm-up and cosine decay."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 from torch import nn
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from submissions.base import Submission, WorkloadView
-from submissions.schedules import warmup_cosine
+from submissions.momentum import sgd
 from submissions.spaces import MOMENTUM_DEFAULTS, MOMENTUM_SPACE
 
 
@@ -21,12 +21,4 @@ class HeavyBall(Submission):
     def configure(
         self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace
     ) -> tuple[Optimizer, LRScheduler]:
-        optimizer = SGD(
-            model.parameters(),
-            lr=hp.lr,
-            momentum=1 - hp.one_minus_momentum,
-            weight_decay=hp.weight_decay,
-            nesterov=False,
-            fused=True,
-        )
-        return optimizer, warmup_cosine(optimizer, workload.step_hint, hp.warmup)
+        return sgd(model, workload, hp, nesterov=False)
