@@ -17,8 +17,14 @@ import pytest
 
 from harness.machine import ROOT
 from harness.records import Outcome, RecordStore
+from scoring.mirror import default_uri, find_leaderboards
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 BENCH = [sys.executable, "-m", "harness", "bench", "--suite", "smoke", "--workloads", "mnist_mlp,shakespeare_gpt"]
 
@@ -104,6 +110,36 @@ def test_submissions_that_raise_in_each_hook_are_named_and_the_others_complete(t
         assert f"error in {hook} (raises_{hook}.py:{line + 1}): RuntimeError: on purpose" in done.stdout
     for name in ("nadamw", "adamw", "nesterov", "schedule_free_adamw"):
         assert re.search(rf"^ +\d+ .*\b{name}\b", done.stdout, re.M)
+
+
+def test_with_mlflow_down_a_bench_completes_and_the_next_call_mirrors(tmp_path: Path) -> None:
+    command = [*BENCH, "--results", str(tmp_path), "--studies", "1"]
+    away = {**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=away)
+    assert done.returncode == 0, done.stderr
+    assert "warning: MLflow at http://127.0.0.1:1" in done.stderr
+    assert len(lines(tmp_path)) == 8
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert "0 to run" in again.stderr
+    assert "warning" not in again.stderr
+    boards = find_leaderboards(default_uri(tmp_path))
+    assert [name for name, _ in boards] == ["pacer/smoke leaderboard"]
+
+
+def test_ctrl_c_ends_a_bench_in_order(tmp_path: Path) -> None:
+    command = [*BENCH, "--results", str(tmp_path), "--no-mlflow"]
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while len(lines(tmp_path)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    family = psutil.Process(driver.pid).children(recursive=True)
+    driver.send_signal(signal.SIGINT)
+    _, said = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert "the same command goes on from here" in said
+    assert "Traceback" not in said
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
 
 
 @pytest.fixture

@@ -1,0 +1,74 @@
+"""The benchmark of the harness: what it reads from records, what it complains of, and that it runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from harness.bench import BenchReport, append_report
+from harness.perf import PerfReport, StepCost, _last_bench, _starts
+from harness.plan import Settings
+from harness.records import RecordStore
+from tests.scoring.build import record
+
+GOOD = StepCost(step_ratio=1.01, step_ratio_quartiles=(1.0, 1.02), outside_share=0.03, seconds_per_step=0.01)
+REPORT = PerfReport(
+    workloads={"w": GOOD}, trial_start_s=0.2, bench_wall_ratio=1.2, overhead_cores=0.01, hardware="here"
+)
+
+
+def worker_trial(worker: str, start: float, clock: float, end: float, study: int):
+    return record(study=study, worker=worker, started=start, clock_started=clock, ended=end)
+
+
+def test_a_start_is_from_the_end_of_the_trial_before_to_the_clock() -> None:
+    trials = [
+        worker_trial("a", 0.0, 5.0, 10.0, 0),
+        worker_trial("a", 10.1, 10.5, 20.0, 1),
+        worker_trial("b", 0.0, 6.0, 11.0, 2),
+        worker_trial("b", 11.0, 11.25, 21.0, 3),
+    ]
+    assert sorted(_starts(trials)) == pytest.approx([0.25, 0.5])
+
+
+def test_the_last_bench_that_ran_trials_counts(tmp_path: Path) -> None:
+    bench = BenchReport(suite="mini", started=0.0, wall_s=30.0, trials_run=4, devices=2, submission_s=40.0)
+    append_report(tmp_path, replace(bench, overhead_cores=0.02))
+    append_report(tmp_path, replace(bench, trials_run=1, wall_s=999.0))
+    store = RecordStore(tmp_path, "mini")
+    for trial in (worker_trial("a", 1.0, 2.0, 3.0, 0), worker_trial("a", 3.5, 4.0, 9.0, 1)):
+        store.append(trial)
+    assert _last_bench(Settings(results=tmp_path)) == (1.0, 1.5, 0.02)
+    assert _last_bench(Settings(results=tmp_path / "none")) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"workloads": {"w": replace(GOOD, step_ratio=1.04)}}, "w: a step takes 1.040 x"),
+        ({"workloads": {"w": replace(GOOD, outside_share=0.2)}}, "w: 20.0% of a step"),
+        ({"workloads": {"mnist_mlp": replace(GOOD, step_ratio=1.2)}}, "mnist_mlp: a step takes 1.200 x"),
+        ({"trial_start_s": 1.5}, "trial_start_s"),
+        ({"bench_wall_ratio": 1.5}, "bench_wall_ratio"),
+        ({"overhead_cores": 0.04}, "overhead_cores"),
+    ],
+)
+def test_what_is_out_of_bounds_is_said(change: dict, complaint: str) -> None:
+    report = replace(REPORT, **change)
+    assert not report.within_bounds()
+    assert complaint in report.as_text()
+    assert REPORT.within_bounds()
+    assert replace(REPORT, workloads={"mnist_mlp": replace(GOOD, step_ratio=1.08)}).within_bounds()
+
+
+@pytest.mark.slow
+def test_it_runs_and_gives_json(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["--suite", "smoke", "--workloads", "mnist_mlp", "--results", str(tmp_path), "--data", str(cache)]
+    cli.main(["perf", *common, "--pairs", "1", "--json"])  # its bounds are no matter of a test on a busy machine
+    report = json.loads(capsys.readouterr().out)
+    assert set(report) >= set(asdict(REPORT)) - {"hardware"}
+    assert report["workloads"]["mnist_mlp"]["step_ratio"] > 0.5
