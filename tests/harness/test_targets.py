@@ -27,7 +27,7 @@ def test_the_target_is_the_median_of_the_repeats_where_the_reference_reaches_it(
     assert _decide(WORKLOAD, [*tuned, *reference]) == 0.12
 
 
-def test_it_is_lowered_to_what_every_study_of_the_reference_reaches_in_nine_tenths() -> None:
+def test_it_is_lowered_to_what_every_study_of_the_reference_reaches_in_four_fifths() -> None:
     tuned = [run("external", [0.5, 0.10])]
     reference = [run("self", [0.40, 0.20]), run("self", [0.30, 0.01])]
     assert _decide(WORKLOAD, [*tuned, *reference]) == 0.40  # what comes at step 100 is too late
