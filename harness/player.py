@@ -60,6 +60,7 @@ def play(part: Part, connection: Connection, lifeline: Connection, evaluation_du
     os.chdir(part.scratch)
     if part.core is not None:
         machine.pin(part.core)
+    machine.keep_freed_memory()
     torch.set_num_threads(1)
     stage = _Stage(part, connection, evaluation_due)
     try:

@@ -52,6 +52,7 @@ def run_trial(trial: Trial, core: int | None = None) -> Record:
     ValueError for an unknown workload.
     """
     started, wall_start, watch = time.time(), wall_clock(), Stopwatch(Account.START)
+    machine.keep_freed_memory()
     torch.set_num_threads(1)
     workload = registry.find(trial.suite, trial.workload)
     folder = workload.dataset.prepare(trial.data.absolute())
