@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-os.environ.setdefault(
-    "RAY_USAGE_STATS_ENABLED", "0"
-)  # nothing of ours asks another host; read when ray is imported
+# Both are read when ray is imported. Nothing of ours reports to another host; and `ray start` guards its clusters
+# with a token that a driver shows only if told to.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+if (Path.home() / ".ray" / "auth_token").exists():
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
 from ray.exceptions import RayError
@@ -25,6 +29,7 @@ from harness.trial import run_trial
 _RETRIES = 3
 """How often Ray runs a trial again whose worker or node died."""
 
+_PATIENCE_S = 10.0
 _SHIPPED_NOT = [".venv", ".data", ".git", "results", "**/__pycache__"]
 
 
@@ -55,13 +60,18 @@ def cluster(address: str | None) -> Iterator[int]:
             **common,
         )
     else:
+        if (
+            Path.home() / ".ray" / "auth_token"
+        ).exists():  # Ray asks for it where it makes one, and says so nowhere
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
         try:
+            _knock(address)
             ray.init(
                 address=address,
                 runtime_env={"working_dir": str(machine.ROOT), "excludes": _SHIPPED_NOT},
                 **common,
             )
-        except (ConnectionError, RayError, ValueError) as error:
+        except (OSError, RayError, ValueError) as error:
             raise UsageError(
                 f"no Ray cluster answers at {address} ({error}); start one with: ray start --head, "
                 "or leave RAY_ADDRESS unset to use this machine"
@@ -70,6 +80,13 @@ def cluster(address: str | None) -> Iterator[int]:
         yield int(ray.cluster_resources().get("CPU", 0)) or 1
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
 
 
 def run(trials: Sequence[Trial], devices: int, recorded: Iterable[Record] = ()) -> Iterator[Record | Lost]:

@@ -124,12 +124,12 @@ def _notes(board: Board, escaped: Callable[[str], str], bullet: str) -> list[str
         notes.append("(k/n): k of n studies reached the target; half or fewer are a miss")
     if any(cell.sustained is False for cell in cells):
         notes.append("~: in some study the evaluation after the crossing did not meet the target")
-    failures = [
-        f"{row.submission} on {name}: {text}"
-        for row in board.rows
-        for name, cell in row.workloads.items()
-        for text in cell.failures
-    ]
+    where: dict[tuple[str, str], list[str]] = {}
+    for row in board.rows:
+        for name, cell in row.workloads.items():
+            for text in cell.failures:
+                where.setdefault((row.submission, text), []).append(name)
+    failures = [f"{submission} on {', '.join(names)}: {text}" for (submission, text), names in where.items()]
     if len(failures) > _MOST_FAILURES:
         failures[_MOST_FAILURES:] = [f"and {len(failures) - _MOST_FAILURES} more"]
     lines = []
