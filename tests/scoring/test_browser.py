@@ -37,7 +37,8 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1600,900",
 )  # fmt: skip
 SERVE = """
-import pathlib, sys
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that tests in the background has it ignored
 from scoring.mlflow_view import serve
 serve(pathlib.Path(sys.argv[1]), port=0)
 """
