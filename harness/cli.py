@@ -194,7 +194,6 @@ def _settings(options: argparse.Namespace) -> Any:
         results=Path(options.results).absolute(),
         data=Path(options.data).absolute(),
         ray_address=os.environ.get("RAY_ADDRESS") or None,
-        tracking_uri=options.tracking_uri,
     )
 
 

@@ -9,9 +9,5 @@ class UsageError(PacerError):
     """A setting or an argument cannot be used."""
 
 
-class SubmissionError(PacerError):
-    """A submission cannot be found or loaded."""
-
-
 class RecordsError(PacerError):
     """A results folder cannot be read or written."""

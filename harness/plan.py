@@ -28,7 +28,6 @@ class Settings:
     results: Path = ROOT / "results"
     data: Path = ROOT / ".data"
     ray_address: str | None = None
-    tracking_uri: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ def describe(record: Record) -> str:
     if record.outcome is Outcome.ERROR and record.failure is not None:
         failure = record.failure
         place = f" ({failure.file}:{failure.line})" if failure.file else ""
-        return f"error in {failure.hook}{place}: {failure.kind}: {failure.message.splitlines()[0][:160]}"
+        return f"error in {failure.hook}{place}: {failure.kind}: {failure.message.partition(chr(10))[0][:160]}"
     if record.target is None:
         return f"ended with {record.metric} {value}"
     ends = {

@@ -60,10 +60,6 @@ def cluster(address: str | None) -> Iterator[int]:
             **common,
         )
     else:
-        if (
-            Path.home() / ".ray" / "auth_token"
-        ).exists():  # Ray asks for it where it makes one, and says so nowhere
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
         try:
             _knock(address)
             ray.init(

@@ -1,0 +1,15 @@
+"""What a person reads of a trial."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.progress import describe
+from harness.records import Failure, Outcome
+from tests.scoring.build import record
+
+
+def test_an_exception_without_a_message_is_described() -> None:
+    failure = Failure(hook="update", kind="AssertionError", message="", file="x.py", line=3)
+    broken = replace(record(), outcome=Outcome.ERROR, failure=failure)
+    assert describe(broken) == "error in update (x.py:3): AssertionError: "
