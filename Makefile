@@ -3,7 +3,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup bench leaderboard ui check test proofs lint targets perf workloads submissions doctor clean
 
-SUITE ?= mini
 RESULTS ?= results
 RULESET ?= self
 DATA ?= .data
@@ -13,17 +12,18 @@ PORT ?= 5000
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 RUN := .venv/bin/python -m harness
-COMMON = --suite '$(SUITE)' --results '$(RESULTS)' --data '$(DATA)' --ruleset '$(RULESET)' \
+COMMON = $(if $(SUITE),--suite '$(SUITE)') --results '$(RESULTS)' --data '$(DATA)' --ruleset '$(RULESET)' \
 	$(if $(WORKLOADS),--workloads '$(WORKLOADS)')
 BENCH = $(if $(SUBMISSIONS),--submissions '$(SUBMISSIONS)') $(if $(SUBMISSION),--submission '$(SUBMISSION)') \
-	$(if $(STUDIES),--studies $(STUDIES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED))
+	$(if $(STUDIES),--studies $(STUDIES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED)) \
+	$(if $(VARIANTS),--variants $(VARIANTS)) $(if $(VARIANT_SEED),--variant-seed $(VARIANT_SEED))
 BOARD = $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json)
 export RAY_ADDRESS MLFLOW_TRACKING_URI
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
-	@echo; echo 'Settings: SUITE WORKLOADS SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED RESULTS DATA'
-	@echo '          SCORE BY JSON PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
+	@echo; echo 'Settings: SUITE WORKLOADS VARIANTS VARIANT_SEED SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED'
+	@echo '          RESULTS DATA SCORE BY JSON PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
 
 setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do it when needed)
 
@@ -37,7 +37,7 @@ setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do 
 	@.venv/bin/pip install -qq --disable-pip-version-check --no-compile -r requirements.txt
 	@touch .venv/.ready
 
-bench: setup  ## run what is missing, print the leaderboard; SUBMISSION=x adds your row
+bench: setup  ## run what is missing of four workloads (SUITE=mini: all nine), print the leaderboard
 	@$(RUN) bench $(COMMON) $(BENCH) $(BOARD)
 
 leaderboard: setup  ## print the leaderboard again; BY=steps, SCORE=algoperf, JSON=1
@@ -59,13 +59,13 @@ lint: setup  ## format and lint
 	@.venv/bin/ruff format . && .venv/bin/ruff check .
 
 targets: setup  ## set the targets of a suite (about half an hour for mini on 2 cores)
-	@$(RUN) targets $(COMMON)
+	@$(RUN) targets $(COMMON) $(if $(VARIANTS),--variants)
 
 perf: setup  ## measure what the harness adds to a step, a trial and a bench
 	@$(RUN) perf $(COMMON) $(if $(JSON),--json)
 
 workloads: setup  ## list the workloads
-	@$(RUN) workloads $(COMMON) $(if $(JSON),--json)
+	@$(RUN) workloads $(COMMON) $(if $(VARIANTS),--variants) $(if $(JSON),--json)
 
 submissions: setup  ## list the submissions
 	@$(RUN) submissions $(COMMON) $(if $(JSON),--json)

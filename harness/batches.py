@@ -1,4 +1,9 @@
-"""The training data as a submission sees it: shuffled epochs, and any rows it asks for."""
+"""The training data as a submission sees it: shuffled epochs, and any rows it asks for.
+
+The datasets store examples ready for the model, so that a batch is a gather. It is made when it is asked for: on a
+core of its own a trial has nobody to make it meanwhile, and a thread costs the smallest steps more than it hides.
+`make perf` prints what is left of a step beside the model and the optimizer.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +11,41 @@ from collections.abc import Callable
 
 import numpy as np
 
-from workloads.base import Arrays, Batch
+from workloads.base import Arrays, Batch, Workload
+
+_WINDOW = 20
+"""Batches among which examples of like length are sought: enough to pad little, few enough to stay random."""
 
 
 class EpochBatches:
     """Batches without replacement from one permutation an epoch; the rest that fills no batch is dropped.
 
-    The order depends on `seed` alone and not on the sizes asked for in earlier epochs. `examples` counts every
-    example handed out.
+    Where `lengths` are given, each run of `group` examples of the permutation is of like length. The order depends
+    on `seed` alone and not on the sizes asked for in earlier epochs. `examples` counts every example handed out.
     """
 
-    def __init__(self, arrays: Arrays, collate: Callable[[Arrays, np.ndarray], Batch], seed: int) -> None:
+    def __init__(
+        self,
+        arrays: Arrays,
+        collate: Callable[[Arrays, np.ndarray], Batch],
+        seed: int,
+        lengths: np.ndarray | None = None,
+        group: int = 1,
+    ) -> None:
         self._arrays = arrays
         self._collate = collate
         self._random = np.random.default_rng(seed)
+        self._lengths, self._group = lengths, group
         self._order = np.empty(0, np.int64)
         self._at = 0
         self.size = len(next(iter(arrays.values())))
         self.examples = 0
+
+    @classmethod
+    def of(cls, workload: Workload, arrays: Arrays, seed: int) -> EpochBatches:
+        """The batches of a workload's training split."""
+        lengths = None if workload.lengths is None else workload.lengths(arrays)
+        return cls(arrays, workload.collate, seed, lengths, workload.batch_size)
 
     def next(self, size: int) -> Batch:
         """The next `size` examples of the epoch. Raises ValueError where an epoch has fewer."""
@@ -31,6 +53,8 @@ class EpochBatches:
             raise ValueError(f"a batch of {size} examples was asked for, expected 1 to {self.size}")
         if self._at + size > len(self._order):
             self._order = self._random.permutation(self.size)
+            if self._lengths is not None:
+                self._order = _by_length(self._order, self._lengths, self._group, self._random)
             self._at = 0
         index = self._order[self._at : self._at + size]
         self._at += size
@@ -40,3 +64,15 @@ class EpochBatches:
         """The examples of these row numbers, int64 of shape [examples]."""
         self.examples += len(index)
         return self._collate(self._arrays, index)
+
+
+def _by_length(order: np.ndarray, lengths: np.ndarray, group: int, random: np.random.Generator) -> np.ndarray:
+    """The same examples in groups of like length; the groups of each window come in random order."""
+    parts = []
+    for start in range(0, len(order), _WINDOW * group):
+        window = order[start : start + _WINDOW * group]
+        window = window[np.argsort(lengths[window], kind="stable")]
+        whole = len(window) // group
+        parts += [window[: whole * group].reshape(whole, group)[random.permutation(whole)].ravel()]
+        parts += [window[whole * group :]]
+    return np.concatenate(parts)

@@ -32,6 +32,7 @@ class BenchReport:
     call; `overhead_cores` the share of a core that all but the trials took while they ran."""
 
     suite: str
+    workloads: tuple[str, ...]
     started: float
     wall_s: float
     trials_run: int = 0
@@ -49,6 +50,7 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     """
     started, wall = time.time(), time.perf_counter()
     workloads = chosen_workloads(settings)
+    names = tuple(workload.name for workload in workloads)
     submissions = chosen_submissions(settings)
     for workload in workloads:
         workload.dataset.prepare(settings.data)
@@ -68,7 +70,9 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     )
     console.print(f"{wanted} trials, {wanted - missing} recorded already, {missing} to run", highlight=False)
     if not missing:
-        return BenchReport(suite=settings.suite, started=started, wall_s=time.perf_counter() - wall)
+        return BenchReport(
+            suite=settings.suite, workloads=names, started=started, wall_s=time.perf_counter() - wall
+        )
 
     keep_sources(settings, submissions)
     with schedule.cluster(settings.ray_address) as devices:
@@ -97,6 +101,7 @@ def bench(settings: Settings, console: Console) -> BenchReport:
         running_s = time.perf_counter() - running
     return BenchReport(
         suite=settings.suite,
+        workloads=names,
         started=started,
         trials_run=len(trials) - lost,
         trials_lost=lost,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.errors import UsageError
 from harness.plan import Settings
 from harness.rules import REFERENCE
+from harness.variants import drawn
 from submissions.registry import SubmissionRef, resolve
 from workloads import registry
 from workloads.base import Workload
@@ -20,9 +21,17 @@ def listed_workloads(settings: Settings) -> tuple[Workload, ...]:
         raise UsageError(str(error)) from None
 
 
+def listed_variants(settings: Settings) -> tuple[Workload, ...]:
+    """All variants of the workloads of the settings. Raises UsageError where one of those is unknown."""
+    named = {workload.name for workload in listed_workloads(settings)}
+    return tuple(v for v in registry.variants(settings.suite) if v.variant_of in named)
+
+
 def chosen_workloads(settings: Settings) -> tuple[Workload, ...]:
-    """The workloads of the settings. Raises UsageError where one is unknown or has no target at this scale."""
+    """The workloads of the settings and the variants drawn for them. Raises UsageError where one is unknown or has
+    no target at this scale."""
     workloads = listed_workloads(settings)
+    workloads += drawn(settings, workloads)
     for workload in workloads:
         if workload.target is None:
             raise UsageError(

@@ -44,11 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     from harness.bench import append_report, bench
+    from harness.rules import DEFAULT_WORKLOADS
 
     console = Console(stderr=True)
     settings = _settings(options)
+    if options.suite is None and settings.workloads is None:
+        settings = dataclasses.replace(settings, workloads=DEFAULT_WORKLOADS)
     report = bench(settings, console)
-    status = _show_board(options, console)
+    status = _show_board(options, console, report.workloads)
     if report.trials_run:
         report = dataclasses.replace(report, wall_s=time.time() - report.started)
         append_report(settings.results, report)
@@ -66,30 +69,33 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
-    return _show_board(options, Console(stderr=True))
+    return _show_board(options, Console(stderr=True), _names(options.workloads))
 
 
-def _show_board(options: argparse.Namespace, console: Console) -> int:
-    """Prints the board of a results folder, writes it to files and brings MLflow up to date."""
+def _show_board(options: argparse.Namespace, console: Console, workloads: Sequence[str] | None) -> int:
+    """Prints the board of these workloads (None for those seen), writes the whole one to files and brings MLflow up
+    to date."""
     from harness.records import RecordStore
-    from harness.rules import REFERENCE
+    from harness.rules import DEFAULT_SUITE, REFERENCE
     from scoring.board import build_board
     from scoring.export import export
     from scoring.tables import as_text
 
-    results = Path(options.results)
-    records, warnings = RecordStore(results, options.suite).read()
+    results, suite = Path(options.results), options.suite or DEFAULT_SUITE
+    records, warnings = RecordStore(results, suite).read()
     build = functools.partial(
-        build_board, records, suite=options.suite, ruleset=options.ruleset, score=options.score, reference=REFERENCE
+        build_board, records, suite=suite, ruleset=options.ruleset, score=options.score, reference=REFERENCE
     )
-    board = build(workloads=_names(options.workloads), by=options.by)
+    board = build(workloads=workloads, by=options.by)
     if options.json:
         print(json.dumps({**board.as_json(), "warnings": [*board.warnings, *warnings]}, allow_nan=False, indent=1))
     else:
         print(as_text(board, width=max(100, console.width), next_command="make ui"))
-    whole = build()  # what files and MLflow show is the whole board by time
-    export(whole, results / options.suite / "board")
-    console.print(f"Table and charts: {results / options.suite / 'board'}", highlight=False, soft_wrap=True)
+    # What files and MLflow show is the whole board by time: all that was ever run, and the variants of this bench.
+    seen = {r.workload for r in records if r.variant_of is None and r.ruleset == options.ruleset}
+    whole = build(workloads=sorted(seen.union(workloads or ())))
+    export(whole, results / suite / "board")
+    console.print(f"Table and charts: {results / suite / 'board'}", highlight=False, soft_wrap=True)
     if not options.mirror:
         return 0
     from scoring.mirror import MirrorError, default_uri, mirror
@@ -113,7 +119,8 @@ def _check(options: argparse.Namespace) -> int:
 def _targets(options: argparse.Namespace) -> int:
     from harness.targets import set_targets
 
-    return set_targets(_settings(options), options.points, options.repeats, Console())
+    settings = _settings(options)
+    return set_targets(settings, _listed(options, settings), options.points, options.repeats, Console())
 
 
 def _perf(options: argparse.Namespace) -> int:
@@ -128,12 +135,13 @@ def _perf(options: argparse.Namespace) -> int:
 
 
 def _ui(options: argparse.Namespace) -> int:
+    from harness.rules import DEFAULT_SUITE
     from scoring.mlflow_view import serve
 
     serve(
         Path(options.results),
         tracking_uri=options.tracking_uri,
-        suite=options.suite,
+        suite=options.suite or DEFAULT_SUITE,
         host=options.host,
         port=options.port,
         public=options.public,
@@ -144,7 +152,15 @@ def _ui(options: argparse.Namespace) -> int:
 def _workloads(options: argparse.Namespace) -> int:
     from harness.listings import workloads
 
-    return _list(options, workloads(_settings(options)))
+    settings = _settings(options)
+    return _list(options, workloads(settings, _listed(options, settings)))
+
+
+def _listed(options: argparse.Namespace, settings: Any) -> Sequence[Any]:
+    """The workloads that were named, or their variants."""
+    from harness.choose import listed_variants, listed_workloads
+
+    return listed_variants(settings) if options.with_variants else listed_workloads(settings)
 
 
 def _submissions(options: argparse.Namespace) -> int:
@@ -169,24 +185,26 @@ def _list(options: argparse.Namespace, rows: Sequence[Mapping[str, Any]]) -> int
         return 0
     table = Table(box=None, pad_edge=False)
     for key in rows[0] if rows else ():
-        table.add_column(key)
+        table.add_column(key, overflow="fold", no_wrap=key == "name")
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row.values()))
-    Console(width=160 if not sys.stdout.isatty() else None).print(table, markup=False)
+    Console(width=200 if not sys.stdout.isatty() else None).print(table, markup=False)
     return 0
 
 
 def _settings(options: argparse.Namespace) -> Any:
     from harness.plan import Settings
-    from harness.rules import DEFAULT_SUBMISSIONS, DEFAULT_TRIALS
+    from harness.rules import DEFAULT_SUBMISSIONS, DEFAULT_SUITE, DEFAULT_TRIALS
 
     ruleset = options.ruleset
     submissions = _names(getattr(options, "submissions", None)) or DEFAULT_SUBMISSIONS
     extra = tuple(getattr(options, "submission", None) or ())
     return Settings(
-        suite=options.suite,
+        suite=options.suite or DEFAULT_SUITE,
         submissions=(*submissions, *extra),
         workloads=_names(options.workloads),
+        variants=getattr(options, "variants", 0),
+        variant_seed=getattr(options, "variant_seed", None),
         studies=getattr(options, "studies", 1),
         trials=getattr(options, "trials", None) or DEFAULT_TRIALS[ruleset],
         ruleset=ruleset,
@@ -217,7 +235,7 @@ def _at_least_one(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--suite", default="mini", help="workloads at one scale: smoke, mini or base")
+    common.add_argument("--suite", help="all workloads of one scale: smoke, mini (the default) or base")
     common.add_argument("--workloads", metavar="A,B", help="only these of the suite")
     common.add_argument("--results", default=str(ROOT / "results"), help="folder of the records")
     common.add_argument("--data", default=str(ROOT / ".data"), help="folder of the dataset cache")
@@ -244,17 +262,21 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--studies", type=_at_least_one, default=3, help="independent repeats (3)")
     bench.add_argument("--trials", type=_at_least_one, help="points a study (self: 1, external: 5)")
     bench.add_argument("--seed", type=int, default=0, help="root of all random numbers (0)")
+    bench.add_argument("--variants", metavar="K", type=_at_least_one, default=0, help="draw K variants as well")
+    bench.add_argument("--variant-seed", metavar="N", type=int, help="repeat the draw of this seed")
     verb("leaderboard", _leaderboard, "print the leaderboard again", machine_readable, board)
     check = verb("check", _check, "try a submission on every workload for a few steps")
     check.add_argument("--submission", metavar="X", required=True)
     targets = verb("targets", _targets, "set the targets of a suite's workloads")
     targets.add_argument("--points", type=_at_least_one, default=6, help="points of each search space (6)")
     targets.add_argument("--repeats", type=_at_least_one, default=5, help="repeats of the best point (5)")
+    targets.add_argument("--variants", action="store_true", dest="with_variants", help="of their variants instead")
     ui = verb("ui", _ui, "serve the MLflow UI on loopback and print the leaderboard's address")
     ui.add_argument("--host", default="127.0.0.1")
     ui.add_argument("--port", type=int, default=5000)
     ui.add_argument("--public", action="store_true", help="allow a host that other machines reach")
-    verb("workloads", _workloads, "list the workloads of a suite", machine_readable)
+    workloads = verb("workloads", _workloads, "list the workloads of a suite", machine_readable)
+    workloads.add_argument("--variants", action="store_true", dest="with_variants", help="their variants instead")
     verb("submissions", _submissions, "list the submissions of the folder", machine_readable)
     verb("doctor", _doctor, "machine, versions, and whether it is quiet enough to time on", machine_readable)
     perf = verb("perf", _perf, "measure what the harness adds to a step, a trial and a bench", machine_readable)

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from harness import machine
 from harness.calibrate import calibrated
-from harness.choose import listed_workloads
 from harness.plan import Settings
 from submissions.registry import known, summary
+from workloads.base import Workload
 
 
-def workloads(settings: Settings) -> list[dict[str, Any]]:
-    """A row a workload of the suite. `seconds_per_step` is the reference's here, None before a first bench."""
-    chosen = listed_workloads(settings)
+def workloads(settings: Settings, chosen: Sequence[Workload]) -> list[dict[str, Any]]:
+    """A row a workload. `seconds_per_step` is the reference's here, None before a first bench."""
     pace = calibrated(settings, chosen, machine.hardware().fingerprint)
     rows = []
     for workload in chosen:
         with torch.device("meta"):
-            parameters = sum(p.numel() for p in workload.model().parameters())
+            model = workload.model()
         rows.append(
             {
                 "name": workload.name,
                 "task": workload.task,
-                "parameters": parameters,
+                "model": type(model).__name__,
+                "parameters": sum(p.numel() for p in model.parameters()),
                 "dataset": workload.dataset.name,
+                "examples": workload.train_examples or workload.dataset.examples["train"],
                 "metric": workload.metric.name,
                 "target": workload.target,
                 "batch_size": workload.batch_size,

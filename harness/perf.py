@@ -22,6 +22,7 @@ import torch
 from rich.console import Console
 
 from harness import machine, seeds
+from harness.batches import EpochBatches
 from harness.choose import listed_workloads
 from harness.plan import Settings, Trial
 from harness.records import Record, RecordStore
@@ -140,7 +141,7 @@ def _step_cost(settings: Settings, workload: Workload, pairs: int, core: int) ->
     ratios, shares, paces = [], [], []
     for pair in range(pairs):
         loops = [
-            lambda: _harness_loop(settings, workload, steps, core),
+            lambda: _harness_loop(settings.data, workload, steps, core),
             lambda: _bare_loop(workload, folder, steps, fetch=True),
             lambda: _bare_loop(workload, folder, steps, fetch=False),
         ]
@@ -160,19 +161,19 @@ def _step_cost(settings: Settings, workload: Workload, pairs: int, core: int) ->
     )
 
 
-def _harness_loop(settings: Settings, workload: Workload, steps: int, core: int) -> float:
+def _harness_loop(data: Path, workload: Workload, steps: int, core: int) -> float:
     """Seconds per step of the reference in a trial, from its first evaluation to its last."""
     trial = Trial(
         suite=workload.scale,
         workload=workload.name,
         submission=resolve(REFERENCE),
         ruleset="self",
-        seed=settings.seed,
+        seed=0,
         study=0,
         trial=0,
         budget_s=1e4,
         evaluation_period_s=1e4,
-        data=settings.data,
+        data=data,
         max_steps=steps + steps // 4,
         evaluate_every=steps // 4,
         stop_at_target=False,
@@ -188,23 +189,16 @@ def _bare_loop(workload: Workload, folder: Path, steps: int, *, fetch: bool) -> 
     model = initial_model(workload, seeds.init_seed(0, workload.name, 0, 0))
     hp = SimpleNamespace(**NAdamW.defaults)
     optimizer, schedule = NAdamW().configure(model, SimpleNamespace(step_hint=workload.step_hint), hp)
-    count = len(next(iter(arrays.values())))
-    order = np.random.default_rng(0).permutation(count)
-    batches = count // workload.batch_size
-    ready = [
-        workload.collate(arrays, order[at * workload.batch_size : (at + 1) * workload.batch_size])
-        for at in range(min(_READY, batches))
-    ]
-    start = 0.0
     warm_up = steps // 4
+    # The very batches of the trial that it is compared with: their lengths may differ.
+    source = EpochBatches.of(workload, arrays, seeds.data_seed(0, workload.name, 0, 0))
+    indexes = [source.next(workload.batch_size).index.numpy() for _ in range(warm_up + steps)]
+    ready = [workload.collate(arrays, index) for index in indexes[-_READY:]]
+    start = 0.0
     for step in range(warm_up + steps):
         if step == warm_up:
             start = time.perf_counter()
-        if fetch:
-            at = step % batches * workload.batch_size
-            batch = workload.collate(arrays, order[at : at + workload.batch_size])
-        else:
-            batch = ready[step % len(ready)]
+        batch = workload.collate(arrays, indexes[step]) if fetch else ready[step % len(ready)]
         optimizer.zero_grad(set_to_none=True)
         loss = workload.loss(model(*batch.inputs), batch).mean()
         loss.backward()

@@ -16,11 +16,16 @@ from workloads.base import Workload
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the user asked for. `trials` counts hyperparameter points a study; `results` and `data` are folders."""
+    """What the user asked for. `trials` counts hyperparameter points a study; `results` and `data` are folders.
+
+    `variants` counts the variants to be drawn; `variant_seed` None draws them with the seed of the results folder.
+    """
 
     suite: str = "mini"
     submissions: tuple[str, ...] = DEFAULT_SUBMISSIONS
     workloads: tuple[str, ...] | None = None
+    variants: int = 0
+    variant_seed: int | None = None
     studies: int = 3
     trials: int = 1
     ruleset: str = "self"

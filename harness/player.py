@@ -98,7 +98,7 @@ class _Stage:
         model: nn.Module = self._connection.recv()  # the clock runs from here on
         self._clock_from = time.perf_counter()
         order = seeds.data_seed(trial.seed, workload.name, trial.study, trial.trial)
-        batches = EpochBatches(arrays, workload.collate, order)
+        batches = EpochBatches.of(workload, arrays, order)
         training = Training(model, view, SimpleNamespace(**hp), workload.loss, self._submission_s)
         places = _places(model)
         self.hook = "configure"

@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Evaluation:
     """The validation metric after `step` updates and `examples` examples, at submission time `time_s`.
 
     `value` is None where the metric was not a finite number. `train_loss` is the mean of the losses returned by
-    `update` since the last evaluation, None likewise.
+    `update` since the last evaluation, None likewise. `beside` holds further metrics by name.
     """
 
     step: int
@@ -45,6 +45,7 @@ class Evaluation:
     time_s: float
     value: float | None
     train_loss: float | None
+    beside: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +65,9 @@ class Record:
     """One trial. Times in seconds; `time_s` of evaluations is submission time, `wall_s` that of the whole trial.
 
     `ledger` lists (account, seconds) in the order in which they were spent. `fingerprint` names the hardware
-    that the trial is comparable on. `target` is None only while targets are being set. `started`,
-    `clock_started` and `ended` are Unix times; `worker` is the host and process of the referee.
+    that the trial is comparable on. `variant_of` names the workload that this one is a variant of. `target` is
+    None only while targets are being set. `started`, `clock_started` and `ended` are Unix times; `worker` is the
+    host and process of the referee.
     """
 
     suite: str
@@ -100,6 +102,7 @@ class Record:
     code: str
     worker: str = ""
     failure: Failure | None = None
+    variant_of: str | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:

@@ -1,9 +1,11 @@
 """`make targets`: sets each workload's target by AlgoPerf's procedure at a smaller size, and keeps the evidence.
 
-1. Quasi-random points of each family's search space, trained over the step hint.
+1. The defaults of each family and quasi-random points of its search space, trained over the step hint.
 2. The best point, repeated over several seeds; the median of the best validation values is the aim.
 3. The reference with its defaults, over twice as many studies. The target is the easier of the aim and the value
    that each of those studies reaches within four fifths of the horizon: what the reference misses is no target.
+4. Beside it, plain SGD at five learning rates: a workload on which it keeps up tells no algorithms apart. This
+   decides nothing; it is kept with the runs. Variants do without.
 
 Everything is counted in steps, so a busy machine changes nothing.
 """
@@ -19,7 +21,6 @@ from typing import Any
 from rich.console import Console
 
 from harness import machine, schedule
-from harness.choose import listed_workloads
 from harness.errors import PacerError
 from harness.plan import Settings, Trial
 from harness.progress import TrialProgress
@@ -30,6 +31,7 @@ from workloads import targets
 from workloads.base import Workload
 
 FAMILIES = (REFERENCE, "adamw", "nesterov", "heavy_ball")
+_PLAIN, _PLAIN_POINTS = "sgd", 5
 _SHARE_OF_HORIZON = 0.8
 _ALLOWED_S = 1e5
 # A root of its own: targets are set on other draws than those that a bench is scored on.
@@ -40,21 +42,18 @@ class TargetError(PacerError):
     """No target could be set."""
 
 
-def set_targets(settings: Settings, points: int, repeats: int, console: Console) -> int:
-    """Sets the target of every workload of the settings and prints it. Raises TargetError."""
-    workloads = listed_workloads(settings)
+def set_targets(
+    settings: Settings, workloads: Sequence[Workload], points: int, repeats: int, console: Console
+) -> int:
+    """Sets the targets of these workloads and prints them. Raises TargetError."""
     for workload in workloads:
         workload.dataset.prepare(settings.data)
     with schedule.cluster(settings.ray_address) as devices:
         for workload in workloads:
             console.print(f"{workload.name}: {points} points of each of {', '.join(FAMILIES)}", highlight=False)
-            search = [
-                _trial(settings, workload, family, "external", trial=point)
-                for family in FAMILIES
-                for point in range(points)
-            ]
-            runs = _run(search, devices, console)
-            best = min(runs, key=lambda record: _rank(workload, _best(workload, record)))
+            search = _run(_search(settings, workload, points), devices, console)
+            tuned = [record for record in search if record.submission != _PLAIN]
+            best = min(tuned, key=lambda record: _rank(workload, _best(workload, record)))
             console.print(f"best: {best.submission} {dict(best.hp)}; now {repeats} repeats and the reference")
             again = [
                 replace(_trial(settings, workload, best.submission, "external", study=study), hp=best.hp)
@@ -62,15 +61,23 @@ def set_targets(settings: Settings, points: int, repeats: int, console: Console)
             ]
             studies = range(1, 2 * repeats + 1)
             pace = [_trial(settings, workload, REFERENCE, "self", study=study) for study in studies]
-            repeated = _run([*again, *pace], devices, console)
-            target = _decide(workload, repeated)
+            runs = _run([*again, *pace], devices, console)
+            repeated = [record for record in runs if record.ruleset == "external"]
+            reference = [record for record in runs if record.ruleset == "self"]
+            plain = [record for record in search if record.submission == _PLAIN]
+            target = _decide(workload, repeated, reference)
             command = f"python -m harness targets --suite {workload.scale} --workloads {workload.name}"
             evidence = {
                 "metric": workload.metric.name,
                 "aim": _aim(workload, repeated),
+                "reference_steps": [_steps(workload, record, target) for record in reference],
+                "plain_sgd_steps": [_steps(workload, record, target) for record in plain],
                 "code": machine.code_version(),
                 "hardware": str(machine.hardware()),
-                "runs": [_compact(record) for record in (*runs, *repeated)],
+                "search": [_compact(record) for record in tuned],
+                "repeats": [_compact(record) for record in repeated],
+                "reference": [_compact(record) for record in reference],
+                "plain_sgd": [_compact(record) for record in plain],
             }
             stored = targets.Target(
                 target=target,
@@ -81,6 +88,17 @@ def set_targets(settings: Settings, points: int, repeats: int, console: Console)
             targets.save(workload, stored)
             console.print(f"{workload.name}: {workload.metric.name} target {target}", highlight=False)
     return 0
+
+
+def _search(settings: Settings, workload: Workload, points: int) -> list[Trial]:
+    """The first runs: of each family its defaults and further points, and the points of plain SGD."""
+    families = [
+        _trial(settings, workload, family, "external" if point else "self", trial=point)
+        for family in FAMILIES
+        for point in range(points)
+    ]
+    plain = range(_PLAIN_POINTS if workload.variant_of is None else 0)
+    return families + [_trial(settings, workload, _PLAIN, "external", trial=point) for point in plain]
 
 
 def _trial(
@@ -115,11 +133,11 @@ def _run(trials: Sequence[Trial], devices: int, console: Console) -> list[Record
     return sorted(records, key=lambda r: (r.ruleset, r.submission, r.study, r.trial))
 
 
-def _decide(workload: Workload, repeated: Sequence[Record]) -> float:
+def _decide(workload: Workload, repeated: Sequence[Record], reference: Sequence[Record]) -> float:
     """The target, from the repeats of the best point and the reference's studies, rounded to the easier side."""
     horizon = _SHARE_OF_HORIZON * workload.step_hint
     aim = _aim(workload, repeated)
-    reached = [_best(workload, record, horizon) for record in repeated if record.ruleset == "self"]
+    reached = [_best(workload, record, horizon) for record in reference]
     easiest = max((aim, *reached), key=lambda value: _rank(workload, value))
     if not math.isfinite(easiest):
         raise TargetError(
@@ -132,7 +150,7 @@ def _decide(workload: Workload, repeated: Sequence[Record]) -> float:
 
 def _aim(workload: Workload, repeated: Sequence[Record]) -> float:
     """The median of what the repeats of the best point reach."""
-    return median(_best(workload, record) for record in repeated if record.ruleset == "external")
+    return median(_best(workload, record) for record in repeated)
 
 
 def _best(workload: Workload, record: Record, horizon: float = math.inf) -> float:
@@ -140,6 +158,12 @@ def _best(workload: Workload, record: Record, horizon: float = math.inf) -> floa
     values = [e.value for e in record.evaluations if e.value is not None and e.step <= horizon]
     worst = -math.inf if workload.metric.higher_is_better else math.inf
     return min(values, key=lambda value: _rank(workload, value), default=worst)
+
+
+def _steps(workload: Workload, record: Record, target: float) -> int | None:
+    """Steps to the target, None where the run did not reach it."""
+    reaches = replace(workload, target=target).reaches
+    return next((e.step for e in record.evaluations if reaches(e.value)), None)
 
 
 def _rank(workload: Workload, value: float) -> float:
@@ -150,7 +174,6 @@ def _rank(workload: Workload, value: float) -> float:
 def _compact(record: Record) -> dict[str, Any]:
     return {
         "submission": record.submission,
-        "ruleset": record.ruleset,
         "study": record.study,
         "hp": dict(record.hp),
         "outcome": str(record.outcome),

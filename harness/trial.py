@@ -70,7 +70,8 @@ def run_trial(trial: Trial, core: int | None = None) -> Record:
         watch.switch(Account.EVALUATION)
         test_value = None
         if course.outcome is Outcome.REACHED:
-            test_value = evaluate(workload, model, open_split(folder, "test", workload.test_examples), _DEVICE)
+            test = open_split(folder, "test", workload.test_examples)
+            test_value = evaluate(workload, model, test, _DEVICE).value
         watch.switch(Account.LOGGING)
     return _record(trial, workload, course, test_value, watch, started, wall_clock() - wall_start)
 
@@ -122,7 +123,7 @@ def _referee(
         if not (asked or at["complete"] or at["step"] == border):
             raise PlayerGone(_early(at["step"]))
         watch.switch(Account.EVALUATION)
-        value = evaluate(workload, model, validation, _DEVICE)
+        value, beside = evaluate(workload, model, validation, _DEVICE)
         watch.switch(Account.LOGGING)
         course.evaluations += (
             Evaluation(
@@ -131,6 +132,7 @@ def _referee(
                 time_s=time_s,
                 value=value,
                 train_loss=at["train_loss"],
+                beside=beside,
             ),
         )
         course.outcome = _decide(trial, workload, value, time_s, at)
@@ -228,4 +230,5 @@ def _record(
         versions=machine.versions(),
         code=machine.code_version(),
         failure=failure,
+        variant_of=workload.variant_of,
     )

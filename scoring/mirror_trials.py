@@ -172,6 +172,9 @@ def _values(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
     if evaluation.value is not None:
         yield "curve/validation", evaluation.value
         yield "curve/validation_over_ms", evaluation.value
+    for name, value in evaluation.beside.items():
+        if value is not None:
+            yield legal(f"curve/beside_{name}"), value
 
 
 def _results(record: Record) -> list[Metric]:

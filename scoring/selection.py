@@ -37,7 +37,8 @@ def select(
     ruleset: str,
     fingerprint: str | None,
 ) -> Selection:
-    """The records of a board. `workloads` and `fingerprint` None: those seen, and the one with the most records.
+    """The records of a board. `workloads` and `fingerprint` None: those seen, variants aside, and the one with the
+    most records.
 
     Raises RecordsError where nothing is left, saying what there is and what to type.
     """
@@ -45,8 +46,8 @@ def select(
     aimed = [r for r in records if r.target is not None]  # the others were made to find a target
     ours = [r for r in aimed if r.suite == suite and r.ruleset == ruleset]
     if not ours:
-        seen = sorted({(r.suite, r.ruleset) for r in aimed})
-        there = f"; there are some of {_some([f'{s} ({rule})' for s, rule in seen])}" if seen else ""
+        others = sorted({(r.suite, r.ruleset) for r in aimed})
+        there = f"; there are some of {_some([f'{s} ({rule})' for s, rule in others])}" if others else ""
         raise RecordsError(f"no finished trials of suite {suite} with ruleset {ruleset}{there}; run: make bench")
     sizes = Counter(r.fingerprint for r in ours)
     chosen = fingerprint or min(sizes, key=lambda name: (-sizes[name], name))
@@ -55,17 +56,18 @@ def select(
             f"no finished trials on hardware {fingerprint}; there are some on {_some(sorted(sizes))}; "
             "run: make bench on that hardware, or leave the fingerprint out"
         )
-    if others := [f"{name} ({n} trials)" for name, n in sorted(sizes.items()) if name != chosen]:
-        warnings.append(f"other hardware is left out, times do not compare across it: {_some(others)}")
+    if elsewhere := [f"{name} ({n} trials)" for name, n in sorted(sizes.items()) if name != chosen]:
+        warnings.append(f"other hardware is left out, times do not compare across it: {_some(elsewhere)}")
     ours = [r for r in ours if r.fingerprint == chosen]
     submissions = tuple(sorted({r.submission for r in ours}))
 
-    wanted = tuple(dict.fromkeys(workloads)) if workloads is not None else tuple(sorted({r.workload for r in ours}))
+    seen = sorted({r.workload for r in ours if r.variant_of is None})
+    wanted = tuple(seen if workloads is None else dict.fromkeys(workloads))
     if not wanted:
         raise RecordsError(f"suite {suite} has no workloads; name at least one")
     if foreign := Counter(r.workload for r in ours if r.workload not in wanted):
         warnings.append(
-            f"{foreign.total()} trials on workloads that the board does not ask for: {_some(sorted(foreign))}"
+            f"{foreign.total()} trials on other workloads are not on this board: {_some(sorted(foreign))}"
         )
     newest_submission = _newest(ours, "submission")
     current = [r for r in ours if r.workload in wanted]

@@ -20,3 +20,6 @@ MOMENTUM_SPACE = {
     "warmup": Choice(0.02, 0.05, 0.1),
 }
 MOMENTUM_DEFAULTS = {"lr": 0.25, "one_minus_momentum": 0.1, "weight_decay": 1e-5, "warmup": 0.05}
+
+PLAIN_SPACE = {"lr": LogUniform(0.03, 10.0)}
+PLAIN_DEFAULTS = {"lr": 0.5}

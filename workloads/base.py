@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
@@ -16,6 +16,9 @@ from workloads.datasets.base import Dataset
 
 Arrays = Mapping[str, np.ndarray]
 """One split of a dataset: arrays that share their first dimension, the examples."""
+
+PADDING = -1
+"""An integer target of this value is none: it fills up the row of a shorter example."""
 
 
 class Role(StrEnum):
@@ -34,13 +37,17 @@ class Role(StrEnum):
 class LossKind(StrEnum):
     CROSS_ENTROPY = "cross_entropy"
     BINARY_CROSS_ENTROPY = "binary_cross_entropy"
+    L1 = "l1"
+    CTC = "ctc"
 
 
 @dataclass(frozen=True)
 class Batch:
     """Some examples: the model's inputs, the targets of the loss, and the examples' row numbers in their split.
 
-    Every tensor has the examples as its first dimension. `index` is int64 of shape [examples].
+    `targets` and `index`, which is int64 of shape [examples], have the examples as their first dimension. So have
+    the inputs, save where examples are graphs: those lie one behind another. To get a part of a batch, ask for it
+    by its `index`.
     """
 
     inputs: tuple[Tensor, ...]
@@ -70,10 +77,13 @@ LossFunction = Callable[..., LossTerms]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """How a model is judged: `rows(outputs, batch)` gives [examples, k] numbers, `reduce` makes all rows one."""
+    """How a model is judged: `rows(model, batch)` gives [examples, k] numbers, `reduce` makes all rows one.
+
+    A model whose outputs are not finite must get a value that is not finite either.
+    """
 
     name: str
-    rows: Callable[[Tensor, Batch], Tensor]
+    rows: Callable[[nn.Module, Batch], Tensor]
     reduce: Callable[[Tensor], float]
     higher_is_better: bool = False
 
@@ -88,6 +98,10 @@ class Workload:
     random state; `heads` names the parameters of the output layer. `version` is raised when the code of the model,
     the loss or the batches changes in a way that results depend on. `target` is None until `make targets` has set
     it at this scale.
+
+    `beside` are further metrics, evaluated with the first and recorded; nothing is decided by them. `lengths` gives
+    the length of each example of a split; batches are then made of examples of like length, so that little is
+    padded. `variant_of` names the workload that this one is a variant of.
     """
 
     name: str
@@ -108,6 +122,9 @@ class Workload:
     test_examples: int | None = None
     heads: tuple[str, ...] = ()
     version: int = 1
+    beside: tuple[Metric, ...] = ()
+    lengths: Callable[[Arrays], np.ndarray] | None = None
+    variant_of: str | None = None
     target: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -128,7 +145,12 @@ class Workload:
 
     def definition(self) -> str:
         """Twelve hex digits that change when anything does that a result depends on, the target aside."""
-        facts = {k: _stable(v) for k, v in sorted(vars(self).items()) if k != "target"}
+        # What is at its default does not count, so that a field added to this class changes no definition.
+        facts = {
+            each.name: _stable(getattr(self, each.name))
+            for each in sorted(fields(self), key=lambda each: each.name)
+            if each.name != "target" and getattr(self, each.name) != each.default
+        }
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
@@ -141,6 +163,8 @@ def _stable(value: object) -> object:
         return (value.name, value.version, value.sha256)
     if isinstance(value, Metric):
         return (value.name, _stable(value.rows), _stable(value.reduce), value.higher_is_better)
+    if isinstance(value, tuple):
+        return [_stable(part) for part in value]
     if callable(value):
         # Every function and class has both; anything else here must be made one.
         return f"{value.__module__}.{value.__qualname__}"

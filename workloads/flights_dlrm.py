@@ -20,13 +20,23 @@ from workloads.metrics import mean_loss
 
 
 class DLRM(nn.Module):
-    """Numbers [B, dense] and table rows [B, tables] to logits [B]. `bottom` and `top` are hidden widths."""
+    """Numbers [B, dense] and table rows [B, tables] to logits [B]. `bottom` and `top` are hidden widths.
+
+    Table entries start uniform between plus and minus `embedding_bound`; None is the paper's choice.
+    """
 
     offsets: Tensor
     pairs: Tensor
 
     def __init__(
-        self, dense: int, tables: tuple[int, ...], width: int, bottom: tuple[int, ...], top: tuple[int, ...]
+        self,
+        dense: int,
+        tables: tuple[int, ...],
+        width: int,
+        bottom: tuple[int, ...],
+        top: tuple[int, ...],
+        layer_norm: bool = False,
+        embedding_bound: float | None = None,
     ) -> None:
         super().__init__()
         # One table for all columns: one lookup, one gradient.
@@ -35,13 +45,14 @@ class DLRM(nn.Module):
         vectors = len(tables) + 1
         rows, columns = torch.tril_indices(vectors, vectors, offset=-1)
         self.register_buffer("pairs", rows * vectors + columns, persistent=False)
-        self.bottom = _mlp(dense, *bottom, width)
-        self.top = _mlp(width + vectors * (vectors - 1) // 2, *top)
+        self.bottom = _mlp((dense, *bottom, width), layer_norm)
+        self.top = _mlp((width + vectors * (vectors - 1) // 2, *top), layer_norm)
         self.head = nn.Linear(top[-1], 1)
         with torch.no_grad():
             # As in the paper: the smaller a table, the larger its entries.
             for size, part in zip(tables, self.embedding.weight.split(list(tables)), strict=True):
-                part.uniform_(-(size**-0.5), size**-0.5)
+                bound = size**-0.5 if embedding_bound is None else embedding_bound
+                part.uniform_(-bound, bound)
 
     def forward(self, dense: Tensor, categorical: Tensor) -> Tensor:
         numbers = self.bottom(dense)
@@ -50,9 +61,12 @@ class DLRM(nn.Module):
         return self.head(self.top(torch.cat([numbers, products], dim=1))).squeeze(1)
 
 
-def _mlp(*widths: int) -> nn.Sequential:
-    layers = [(nn.Linear(inputs, outputs), nn.ReLU()) for inputs, outputs in pairwise(widths)]
-    return nn.Sequential(*(part for layer in layers for part in layer))
+def _mlp(widths: tuple[int, ...], layer_norm: bool) -> nn.Sequential:
+    parts: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        norm = [nn.LayerNorm(outputs)] if layer_norm else []
+        parts += [nn.Linear(inputs, outputs), *norm, nn.ReLU()]
+    return nn.Sequential(*parts)
 
 
 def collate(arrays: Arrays, index: np.ndarray) -> Batch:
@@ -103,3 +117,7 @@ BASE = replace(
     test_examples=None,
 )
 SCALES = (SMOKE, MINI, BASE)
+VARIANTS = {
+    "layer_norm": {"layer_norm": True},
+    "large_embedding": {"embedding_bound": 0.5},
+}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,31 +16,51 @@ from workloads.base import Arrays, Batch, LossFunction, Metric, Workload
 
 def mean_loss(loss: LossFunction, name: str) -> Metric:
     """The mean of a loss over all units (tokens, labels) of the split, in nats."""
-    return Metric(name=name, rows=partial(_loss_rows, loss), reduce=_weighted_mean)
+    return Metric(name=name, rows=partial(of_outputs, partial(_loss_rows, loss)), reduce=ratio_of_sums)
 
 
-def evaluate(workload: Workload, model: nn.Module, arrays: Arrays, device: torch.device) -> float | None:
-    """The workload's metric of a model on a split, each example counted once; None when it is not finite.
+def of_outputs(rows: Callable[[Any, Batch], Tensor], model: nn.Module, batch: Batch) -> Tensor:
+    """Rows of a metric that looks at nothing but the model's outputs: `rows(outputs, batch)`, [examples, k]."""
+    return rows(model(*batch.inputs), batch)
+
+
+def ratio_of_sums(rows: Tensor) -> float:
+    """The sum of the first column over that of the second: a mean over all units, a rate over all letters."""
+    return (rows[:, 0].sum() / rows[:, 1].sum()).item()
+
+
+class Judgement(NamedTuple):
+    """What an evaluation found: the metric and, by name, those beside it; None for what is not finite."""
+
+    value: float | None
+    beside: Mapping[str, float | None]
+
+
+def evaluate(workload: Workload, model: nn.Module, arrays: Arrays, device: torch.device) -> Judgement:
+    """The workload's metrics of a model on a split, each example counted once.
 
     `arrays` come from `open_split` with the workload's limit. The model is used in evaluation mode and left in
     the mode it was in; its weights and buffers are not touched.
     """
     count = len(next(iter(arrays.values())))
+    order = np.arange(count) if workload.lengths is None else np.argsort(workload.lengths(arrays), kind="stable")
+    metrics = (workload.metric, *workload.beside)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.inference_mode():
-            rows = []
+            rows: list[list[Tensor]] = [[] for _ in metrics]
             for start in range(0, count, workload.eval_batch_size):
-                index = np.arange(start, min(start + workload.eval_batch_size, count))
-                batch = to_device(workload.collate(arrays, index), device)
-                rows.append(workload.metric.rows(model(*batch.inputs), batch))
+                batch = to_device(workload.collate(arrays, order[start : start + workload.eval_batch_size]), device)
+                for metric, found in zip(metrics, rows, strict=True):
+                    found.append(metric.rows(model, batch))
             # A mean over many float32 numbers loses digits; a non-finite row must reach the result.
-            value = float(workload.metric.reduce(torch.cat(rows).double().cpu()))
+            values = [m.reduce(torch.cat(found).double().cpu()) for m, found in zip(metrics, rows, strict=True)]
     finally:
         for module, training in modes:
             module.training = training
-    return value if math.isfinite(value) else None
+    value, *others = (float(value) if math.isfinite(value) else None for value in values)
+    return Judgement(value, {m.name: other for m, other in zip(workload.beside, others, strict=True)})
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -64,9 +86,5 @@ def _loss_rows(loss: LossFunction, outputs: Tensor, batch: Batch) -> Tensor:
     return torch.stack(loss(outputs, batch), dim=1)
 
 
-def _weighted_mean(rows: Tensor) -> float:
-    return (rows[:, 0].sum() / rows[:, 1].sum()).item()
-
-
-ERROR_RATE = Metric(name="error_rate", rows=_wrong, reduce=_mean)
+ERROR_RATE = Metric(name="error_rate", rows=partial(of_outputs, _wrong), reduce=_mean)
 """Share of examples whose highest-scored class is not the target, in [0, 1]; outputs [B, C]."""

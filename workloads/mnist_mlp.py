@@ -15,13 +15,14 @@ from workloads.metrics import ERROR_RATE
 class MLP(nn.Module):
     """Images [B, 784] to logits [B, 10]."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 128, activation: type[nn.Module] = nn.ReLU) -> None:
         super().__init__()
-        self.hidden = nn.Linear(784, 128)
-        self.head = nn.Linear(128, 10)
+        self.hidden = nn.Linear(784, width)
+        self.activation = activation()
+        self.head = nn.Linear(width, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(torch.relu(self.hidden(images)))
+        return self.head(self.activation(self.hidden(images)))
 
 
 def collate(arrays: Arrays, index: np.ndarray) -> Batch:
@@ -49,3 +50,4 @@ SMOKE = Workload(
     heads=("head.weight", "head.bias"),
 )
 SCALES = (SMOKE,)
+VARIANTS = {"narrow": {"width": 32}, "gelu": {"activation": nn.GELU}}

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from workloads.base import Arrays, Batch, LossKind, Workload
 from workloads.datasets.mnist import MNIST
@@ -17,14 +16,21 @@ from workloads.metrics import ERROR_RATE
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions around which the input is added; [B, inputs, H, W] to [B, outputs, H / stride, ...]."""
+    """Two 3x3 convolutions around which the input is added; [B, inputs, H, W] to [B, outputs, H / stride, ...].
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    The normalisation before the sum starts with the scale `branch_scale`.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, activation: type[nn.Module], branch_scale: float
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
         self.norm1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
+        nn.init.constant_(self.norm2.weight, branch_scale)
+        self.activation = activation()
         self.shortcut: nn.Module = nn.Identity()
         if inputs != outputs or stride != 1:
             self.shortcut = nn.Sequential(
@@ -32,27 +38,36 @@ class Block(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = functional.relu(self.norm1(self.conv1(x)))
-        return functional.relu(self.norm2(self.conv2(inner)) + self.shortcut(x))
+        inner = self.activation(self.norm1(self.conv1(x)))
+        return self.activation(self.norm2(self.conv2(inner)) + self.shortcut(x))
 
 
 class ResNet(nn.Module):
     """Images [B, 1, 28, 28] to logits [B, 10]. A stage has `blocks` blocks; all but the first halve the image."""
 
-    def __init__(self, widths: tuple[int, ...], blocks: int, stem: int, stem_stride: int) -> None:
+    def __init__(
+        self,
+        widths: tuple[int, ...],
+        blocks: int,
+        stem: int,
+        stem_stride: int,
+        activation: type[nn.Module] = nn.ReLU,
+        branch_scale: float = 1.0,
+    ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(1, widths[0], stem, stem_stride, (stem - stem_stride + 1) // 2, bias=False)
         self.norm = nn.BatchNorm2d(widths[0])
+        self.activation = activation()
         stages, inputs = [], widths[0]
         for stage, width in enumerate(widths):
             for block in range(blocks):
-                stages.append(Block(inputs, width, 2 if stage and not block else 1))
+                stages.append(Block(inputs, width, 2 if stage and not block else 1, activation, branch_scale))
                 inputs = width
         self.blocks = nn.Sequential(*stages)
         self.head = nn.Linear(inputs, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.blocks(functional.relu(self.norm(self.stem(images))))
+        features = self.blocks(self.activation(self.norm(self.stem(images))))
         return self.head(features.mean(dim=(2, 3)))
 
 
@@ -102,3 +117,7 @@ BASE = replace(
     test_examples=None,
 )
 SCALES = (SMOKE, MINI, BASE)
+VARIANTS = {
+    "silu": {"activation": nn.SiLU},
+    "large_branches": {"branch_scale": 8.0},
+}

@@ -1,13 +1,18 @@
-"""Finds the workloads: every module of this folder with a `SCALES` tuple. Adding a workload is adding a file."""
+"""Finds the workloads: every module of this folder with a `SCALES` tuple. Adding a workload is adding a file.
+
+A module's `VARIANTS` names changes of its model: `{"gelu": {"activation": nn.GELU}}` makes a variant NAME_gelu of
+the workload NAME at every scale.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from types import ModuleType
 
 from workloads import targets
 from workloads.base import Workload
@@ -30,8 +35,17 @@ def suites() -> tuple[str, ...]:
 def suite(name: str) -> tuple[Workload, ...]:
     """The workloads of a suite by name, each with its stored target if that was set for just this definition.
 
-    Raises UnknownWorkload.
+    Variants are not among them. Raises UnknownWorkload.
     """
+    return tuple(workload for workload in _all(name) if workload.variant_of is None)
+
+
+def variants(name: str) -> tuple[Workload, ...]:
+    """The variants of a suite's workloads by name, with their targets like those. Raises UnknownWorkload."""
+    return tuple(workload for workload in _all(name) if workload.variant_of is not None)
+
+
+def _all(name: str) -> tuple[Workload, ...]:
     try:
         found = _by_scale()[name]
     except KeyError:
@@ -40,8 +54,8 @@ def suite(name: str) -> tuple[Workload, ...]:
 
 
 def find(suite_name: str, workload_name: str) -> Workload:
-    """One workload of a suite. Raises UnknownWorkload."""
-    known = {workload.name: workload for workload in suite(suite_name)}
+    """One workload of a suite, or one of its variants. Raises UnknownWorkload."""
+    known = {workload.name: workload for workload in _all(suite_name)}
     try:
         return known[workload_name]
     except KeyError:
@@ -68,7 +82,16 @@ def grouped(workloads: Iterable[Workload]) -> dict[str, tuple[Workload, ...]]:
 def _by_scale() -> dict[str, tuple[Workload, ...]]:
     names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]) if not module.ispkg]
     modules = [importlib.import_module(f"workloads.{name}") for name in names]
-    return grouped(workload for module in modules for workload in vars(module).get("SCALES", ()))
+    return grouped(workload for module in modules for workload in _declared(module))
+
+
+def _declared(module: ModuleType) -> Iterator[Workload]:
+    """What a module declares: its workload at each scale, and each of its variants at each scale."""
+    for workload in vars(module).get("SCALES", ()):
+        yield workload
+        for name, settings in vars(module).get("VARIANTS", {}).items():
+            model = partial(workload.model, **settings)
+            yield replace(workload, name=f"{workload.name}_{name}", model=model, variant_of=workload.name)
 
 
 def _with_target(workload: Workload) -> Workload:

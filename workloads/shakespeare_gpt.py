@@ -1,7 +1,11 @@
-"""The next character of Shakespeare by a decoder-only Transformer, with normalisation before each part."""
+"""The next character by a decoder-only Transformer, with normalisation before each part.
+
+The text is Shakespeare's; at the base scale, for which that is too short, it is Python source code.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -11,56 +15,81 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workloads.base import Arrays, Batch, LossKind, Workload
-from workloads.datasets.shakespeare import LENGTH, SHAKESPEARE, VOCABULARY
+from workloads.datasets import shakespeare, source_code
 from workloads.losses import cross_entropy
 from workloads.metrics import mean_loss
 
 
 class Attention(nn.Module):
-    """Causal attention of several heads; [B, L, width] to the same."""
+    """Causal attention of several heads, its softmax at a temperature; [B, L, width] to the same."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, temperature: float) -> None:
         super().__init__()
         self.heads = heads
+        self.scale = 1 / math.sqrt(width // heads) / temperature
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         size, length, width = x.shape
         q, k, v = self.qkv(x).view(size, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.scale)
         return self.out(mixed.transpose(1, 2).reshape(size, length, width))
 
 
 class Block(nn.Module):
-    """Attention, then a network for each position, both added to their input; [B, L, width] to the same."""
+    """Attention, then a network for each position, both added to their input; [B, L, width] to the same.
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    What is normalised is the input of each part (`norm_first`) or the sum.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        dropout: float,
+        norm_first: bool,
+        temperature: float,
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
-        self.attention = Attention(width, heads)
+        self.attention = Attention(width, heads, temperature)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
+        self.norm_first = norm_first
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.norm_first:
+            x = self.norm1(x + self.dropout(self.attention(x)))
+            return self.norm2(x + self.dropout(self.mlp(x)))
         x = x + self.dropout(self.attention(self.norm1(x)))
         return x + self.dropout(self.mlp(self.norm2(x)))
 
 
 class GPT(nn.Module):
-    """Tokens [B, L] int64, L up to `length`, to logits [B, L, len(VOCABULARY)] for the token after each."""
+    """Tokens [B, L] int64, L up to `length`, to logits [B, L, vocabulary] for the token after each."""
 
     positions: Tensor
 
-    def __init__(self, length: int, width: int, layers: int, heads: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        length: int,
+        width: int,
+        layers: int,
+        heads: int,
+        dropout: float = 0.0,
+        vocabulary: int = len(shakespeare.VOCABULARY),
+        norm_first: bool = True,
+        temperature: float = 1.0,
+    ) -> None:
         super().__init__()
-        self.token = nn.Embedding(len(VOCABULARY), width)
+        self.token = nn.Embedding(vocabulary, width)
         self.position = nn.Embedding(length, width)
         self.register_buffer("positions", torch.arange(length), persistent=False)
-        self.blocks = nn.Sequential(*(Block(width, heads, dropout) for _ in range(layers)))
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, len(VOCABULARY), bias=False)
+        self.blocks = nn.Sequential(*(Block(width, heads, dropout, norm_first, temperature) for _ in range(layers)))
+        self.norm = nn.LayerNorm(width) if norm_first else nn.Identity()
+        self.head = nn.Linear(width, vocabulary, bias=False)
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
                 # Unit variance goes through unchanged at any width; what is added to the stream starts smaller, the
@@ -83,7 +112,7 @@ MINI = Workload(
     name="shakespeare_gpt",
     scale="mini",
     task="language model",
-    dataset=SHAKESPEARE,
+    dataset=shakespeare.SHAKESPEARE,
     model=partial(GPT, length=64, width=64, layers=2, heads=2),
     loss=cross_entropy,
     loss_kind=LossKind.CROSS_ENTROPY,
@@ -112,8 +141,17 @@ SMOKE = replace(
 BASE = replace(
     MINI,
     scale="base",
-    model=partial(GPT, length=LENGTH, width=384, layers=6, heads=6, dropout=0.2),
-    collate=partial(collate, length=LENGTH),
+    dataset=source_code.SOURCE_CODE,
+    model=partial(
+        GPT,
+        length=source_code.LENGTH,
+        width=512,
+        layers=6,
+        heads=8,
+        dropout=0.1,
+        vocabulary=len(source_code.VOCABULARY),
+    ),
+    collate=partial(collate, length=source_code.LENGTH),
     batch_size=64,
     step_hint=5000,
     eval_batch_size=128,
@@ -121,3 +159,7 @@ BASE = replace(
     test_examples=None,
 )
 SCALES = (SMOKE, MINI, BASE)
+VARIANTS = {
+    "post_norm": {"norm_first": False},
+    "attention_temperature": {"temperature": 0.25},
+}

@@ -54,3 +54,23 @@ def test_any_rows_can_be_taken_and_count() -> None:
 def test_a_size_that_cannot_be_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="expected 1 to 10"):
         batches().next(size)
+
+
+def test_examples_of_like_length_go_together() -> None:
+    lengths = np.random.default_rng(5).integers(1, 100, 1000)
+    source = EpochBatches({"x": np.arange(1000)}, collate, 0, lengths, 10)
+    epoch = [source.next(10).index.numpy() for _ in range(100)]
+    assert sorted(np.concatenate(epoch)) == list(range(1000))
+    longest = [lengths[index].max() for index in epoch]
+    padded = sum(10 * longest) / lengths.sum() - 1
+    assert padded < 0.1
+    assert longest != sorted(longest)
+
+
+def test_groups_do_not_depend_on_the_sizes_asked_for() -> None:
+    lengths = np.arange(40) % 7
+    seen = []
+    for sizes in ([10, 10, 10, 10], [20, 20], [5] * 8):
+        source = EpochBatches({"x": np.arange(40)}, collate, 3, lengths, 10)
+        seen.append(np.concatenate([source.next(size).index.numpy() for size in sizes]).tolist())
+    assert seen[0] == seen[1] == seen[2]

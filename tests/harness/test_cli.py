@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from harness import cli
+from harness.errors import UsageError
+from harness.plan import Settings
 from harness.records import RecordStore
+from harness.rules import DEFAULT_WORKLOADS
 from tests.scoring.build import record
+from workloads import registry
 
 
 @pytest.fixture
@@ -98,3 +102,31 @@ def test_check_explains_what_is_wrong(
     assert "configure failed at bad.py:8: AttributeError" in out
     assert cli.main([*common, "--submission", "torch.optim:RMSprop"]) == 0
     assert "all is well" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "workloads"),
+    [
+        ([], DEFAULT_WORKLOADS),
+        (["--suite", "mini"], None),
+        (["--workloads", "mnist_resnet"], ("mnist_resnet",)),
+        (["--suite", "smoke", "--workloads", "mnist_mlp,mnist_mlp_wide"], ("mnist_mlp", "mnist_mlp_wide")),
+    ],
+)
+def test_a_bench_runs_what_was_named_and_else_a_part_of_the_suite(
+    arguments: list[str], workloads: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Settings] = []
+
+    def bench(settings: Settings, console: object) -> None:
+        asked.append(settings)
+        raise UsageError("seen")
+
+    monkeypatch.setattr("harness.bench.bench", bench)
+    assert cli.main(["bench", *arguments]) == 2
+    assert asked[0].workloads == workloads
+
+
+def test_the_default_workloads_are_part_of_the_suite() -> None:
+    assert set(DEFAULT_WORKLOADS) < {workload.name for workload in registry.suite("mini")}
+    assert len(DEFAULT_WORKLOADS) >= 4

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from statistics import median
 
 import pytest
 
+from harness.rules import BUDGET_FACTOR
 from harness.targets import _decide
 from tests.scoring.build import record
 from workloads import registry, targets
+from workloads.base import Workload
+from workloads.targets import Target
 
 WORKLOAD = replace(registry.find("smoke", "mnist_mlp"), step_hint=100)
 
@@ -24,32 +29,44 @@ def run(ruleset: str, values: list[float], study: int = 0):
 def test_the_target_is_the_median_of_the_repeats_where_the_reference_reaches_it() -> None:
     tuned = [run("external", [0.5, best]) for best in (0.11, 0.13, 0.12)]
     reference = [run("self", [0.05, 0.04])]
-    assert _decide(WORKLOAD, [*tuned, *reference]) == 0.12
+    assert _decide(WORKLOAD, tuned, reference) == 0.12
 
 
 def test_it_is_lowered_to_what_every_study_of_the_reference_reaches_in_four_fifths() -> None:
     tuned = [run("external", [0.5, 0.10])]
     reference = [run("self", [0.40, 0.20]), run("self", [0.30, 0.01])]
-    assert _decide(WORKLOAD, [*tuned, *reference]) == 0.40  # what comes at step 100 is too late
+    assert _decide(WORKLOAD, tuned, reference) == 0.40  # what comes at step 100 is too late
 
 
 def test_it_is_rounded_to_the_easier_side() -> None:
-    assert _decide(WORKLOAD, [run("external", [0.012341]), run("self", [0.001, 0.001])]) == 0.0124
+    assert _decide(WORKLOAD, [run("external", [0.012341])], [run("self", [0.001, 0.001])]) == 0.0124
     higher = replace(WORKLOAD, metric=replace(WORKLOAD.metric, higher_is_better=True))
-    assert _decide(higher, [run("external", [0.87659]), run("self", [0.99, 0.99])]) == 0.876
+    assert _decide(higher, [run("external", [0.87659])], [run("self", [0.99, 0.99])]) == 0.876
 
 
-@pytest.mark.parametrize("suite", ["smoke", "mini"])
-def test_stored_targets_fit_their_workloads_and_their_runs(suite: str) -> None:
-    for workload in registry.suite(suite):
-        stored = targets.load(workload)
-        assert stored is not None, f"make targets SUITE={suite} WORKLOADS={workload.name}"
-        assert stored.definition == workload.definition()
-        assert workload.target == stored.target
-        reference = [r for r in stored.evidence["runs"] if r["ruleset"] == "self"]
-        assert len(reference) >= 3
-        best = [min(v for v in r["validation"] if v is not None) for r in reference]
-        reached = sum(value <= stored.target for value in best)
-        assert reached >= 0.8 * len(reference), (
-            "what the reference misses in more than one study of five is no target"
-        )
+SMOKE, MINI = registry.suite("smoke"), registry.suite("mini")
+AIMED = [variant for variant in registry.variants("mini") if variant.target is not None]
+
+
+def with_targets(*workloads: Workload) -> list:
+    return [pytest.param(w, targets.load(w), id=f"{w.scale}/{w.name}") for w in workloads]
+
+
+@pytest.mark.parametrize(("workload", "kept"), with_targets(*SMOKE, *MINI, *AIMED))
+def test_a_stored_target_fits_its_workload_and_its_runs(workload: Workload, kept: Target | None) -> None:
+    assert kept is not None, f"make targets SUITE={workload.scale} WORKLOADS={workload.name}"
+    assert kept.definition == workload.definition()
+    assert workload.target == kept.target
+    reference = kept.evidence["reference"]
+    assert len(reference) >= 3
+    reached = [any(workload.reaches(value) for value in r["validation"]) for r in reference]
+    assert sum(reached) >= 0.8 * len(reached), "what the reference misses in more than one study of five"
+
+
+@pytest.mark.parametrize(("workload", "kept"), with_targets(*MINI))
+def test_a_target_takes_the_reference_far_and_plain_sgd_farther(workload: Workload, kept: Target) -> None:
+    steps = [step if step is not None else math.inf for step in kept.evidence["reference_steps"]]
+    used = median(steps) / (BUDGET_FACTOR["external"] * workload.step_hint)
+    assert 0.4 <= used <= 0.8
+    plain = min(step if step is not None else math.inf for step in kept.evidence["plain_sgd_steps"])
+    assert plain >= 1.25 * median(steps)

@@ -1,5 +1,7 @@
 """Which records make a board, and what is said about the rest."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.errors import RecordsError
@@ -57,9 +59,16 @@ def test_uneven_records_are_named():
 def test_few_studies_and_workloads_not_asked_for():
     warnings = chosen(table({"nadamw": {"x": 1, "y": 1}}), workloads=["x"]).warnings
     assert warnings == (
-        "1 trials on workloads that the board does not ask for: y",
+        "1 trials on other workloads are not on this board: y",
         "1 study a workload: intervals mean little with fewer than 3",
     )
+
+
+def test_variants_are_on_the_board_where_they_are_asked_for():
+    trials = [replace(r, variant_of="x") if r.workload == "x_gelu" else r for r in
+              table({"nadamw": {"x": [1, 2, 3], "x_gelu": [1, 2, 3]}})]  # fmt: skip
+    assert chosen(trials).workloads == ("x",)
+    assert chosen(trials, workloads=["x", "x_gelu"]).trials == 6
 
 
 def test_unfinished_studies_are_named_unless_they_hit():

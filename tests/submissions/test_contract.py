@@ -79,7 +79,7 @@ def test_training_goes_on_from_a_saved_state(name: str, cache: Path, tmp_path: P
             training.step += 1
         return losses
 
-    batches = EpochBatches(arrays, workload.collate, 0)
+    batches = EpochBatches.of(workload, arrays, 0)
     submission, training = begin()
     advance(submission, training, batches, 5)
     saved = copy.deepcopy((submission.state_dict(training), training.model.state_dict()))
@@ -116,7 +116,7 @@ def test_evaluation_weights_differ_from_training_weights_for_schedule_free(cache
     submission = load(resolve("schedule_free_adamw"), tmp_path)
     training = _training(workload, submission)
     training.optimizer = submission.configure(training.model, training.workload, training.hp)
-    batches = EpochBatches(arrays, workload.collate, 0)
+    batches = EpochBatches.of(workload, arrays, 0)
     for _ in range(3):
         submission.update(training, submission.select(training, batches))
     before = [p.detach().clone() for p in training.model.parameters()]

@@ -41,9 +41,9 @@ def stuck_convert(files):
 
 
 SHA256 = content_hash({split: {"x": np.arange(n, dtype=np.int16)} for n, split in enumerate(SPLITS, start=3)})
-TOY = Dataset(name="toy", version=1, packages=(PACKAGE,), convert=convert, sha256=SHA256)
-SLOW = Dataset(name="toy", version=1, packages=(PACKAGE,), convert=slow_convert, sha256=SHA256)
-STUCK = Dataset(name="toy", version=1, packages=(PACKAGE,), convert=stuck_convert, sha256=SHA256)
+TOY = Dataset(name="toy", version=1, packages=(PACKAGE,), convert=convert, sha256=SHA256, examples={})
+SLOW = Dataset(name="toy", version=1, packages=(PACKAGE,), convert=slow_convert, sha256=SHA256, examples={})
+STUCK = Dataset(name="toy", version=1, packages=(PACKAGE,), convert=stuck_convert, sha256=SHA256, examples={})
 
 
 def toy_fetch(package, folder, content=b"toy"):
@@ -84,7 +84,7 @@ def test_another_file_than_published_is_never_opened(tmp_path, monkeypatch):
 
 
 def test_other_content_than_expected_is_not_kept(tmp_path):
-    other = Dataset(name="toy", version=1, packages=(PACKAGE,), convert=convert, sha256="0" * 64)
+    other = Dataset(name="toy", version=1, packages=(PACKAGE,), convert=convert, sha256="0" * 64, examples={})
     with pytest.raises(DatasetError, match=f"(?s){SHA256}.*{'0' * 64}.*NumPy"):
         other.prepare(tmp_path)
     assert not (tmp_path / "toy-v1").exists()

@@ -1,4 +1,4 @@
-"""What the three datasets promise about their content."""
+"""What MNIST, the flights and Shakespeare promise about their content."""
 
 import numpy as np
 import torch

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from workloads import targets
-from workloads.registry import DuplicateWorkload, UnknownWorkload, find, grouped, suite, suites
+from workloads.registry import DuplicateWorkload, UnknownWorkload, find, grouped, suite, suites, variants
 from workloads.targets import Target, TargetError
 
 
@@ -16,6 +17,22 @@ def test_the_suites_and_what_is_in_them():
     assert {"mnist_resnet", "flights_dlrm", "shakespeare_gpt"} <= set(names)
     assert all(workload.scale == scale for scale in suites() for workload in suite(scale))
     assert find("smoke", "mnist_mlp").batch_size == 16
+
+
+def test_a_variant_is_the_workload_with_other_settings_of_its_model():
+    for scale in suites():
+        of = {w.variant_of for w in variants(scale)}
+        assert of == {w.name for w in suite(scale)}
+        for variant in variants(scale):
+            base = find(scale, variant.variant_of)
+            assert find(scale, variant.name) == variant
+            assert variant.name.startswith(f"{base.name}_")
+            assert variant.definition() != base.definition()
+            with torch.device("meta"):
+                assert type(variant.model()) is type(base.model())
+            assert replace(variant, name=base.name, model=base.model, variant_of=None) == base
+        counts = [sum(v.variant_of == w.name for v in variants(scale)) for w in suite(scale)]
+        assert min(counts) >= 2
 
 
 def test_unknown_names_list_the_known_ones():

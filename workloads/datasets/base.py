@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,15 @@ Splits = Mapping[str, Mapping[str, np.ndarray]]
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A dataset and the way to make it. `convert` gets the packages' files by package name; `sha256` is over the
-    converted arrays; a change of `version` makes every cache build it anew."""
+    converted arrays; a change of `version` makes every cache build it anew. `examples` counts those of each split.
+    """
 
     name: str
     version: int
     packages: tuple[Package, ...]
     convert: Callable[[Mapping[str, Path]], Splits]
     sha256: str
+    examples: Mapping[str, int] = field(hash=False)
 
     def prepare(self, cache: Path) -> Path:
         """The folder `cache/NAME-vVERSION` with the arrays, made if it is missing; then the network is needed.

