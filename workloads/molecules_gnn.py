@@ -152,7 +152,7 @@ MINI = Workload(
     scale="mini",
     task="molecular property prediction",
     dataset=MOLECULES,
-    model=partial(GraphNetwork, width=64, rounds=3),
+    model=partial(GraphNetwork, width=64, rounds=2),
     loss=binary_cross_entropy,
     loss_kind=LossKind.BINARY_CROSS_ENTROPY,
     metric=MEAN_AVERAGE_PRECISION,

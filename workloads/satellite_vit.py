@@ -112,8 +112,8 @@ class ViT(nn.Module):
 
 
 def collate(arrays: Arrays, index: np.ndarray) -> Batch:
-    """Images [B, 3, 24, 24] float32, roughly standardised, and labels [B] int64."""
-    images = torch.from_numpy(arrays["image"][index]).float().sub_(80).div_(60)
+    """Images [B, 3, 24, 24] float32 in [0, 1] and labels [B] int64."""
+    images = torch.from_numpy(arrays["image"][index]).float().div_(255)
     return Batch((images,), torch.from_numpy(arrays["label"][index]).long(), torch.from_numpy(index))
 
 
