@@ -58,7 +58,7 @@ proofs: setup  ## run the slow proofs: cluster, faults, browser, fresh clone
 lint: setup  ## format and lint
 	@.venv/bin/ruff format . && .venv/bin/ruff check .
 
-targets: setup  ## set the targets of a suite (about half an hour for mini on 2 cores)
+targets: setup  ## set the targets of a suite (an hour for mini on 2 cores), VARIANTS=1 those of its variants
 	@$(RUN) targets $(COMMON) $(if $(VARIANTS),--variants)
 
 perf: setup  ## measure what the harness adds to a step, a trial and a bench
