@@ -12,67 +12,12 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from workloads.attention import Attention, Block
 from workloads.base import Arrays, Batch, LossKind, Workload
 from workloads.datasets.satellite import CLIMATES, SATELLITE, SIZE
 from workloads.losses import cross_entropy
 from workloads.metrics import ERROR_RATE, mean_loss
-
-
-class Attention(nn.Module):
-    """Attention of several heads among all tokens; [B, L, width] to the same.
-
-    `temperature` divides the scores: above 1 the tokens attend more evenly, below 1 to fewer.
-    """
-
-    def __init__(self, width: int, heads: int, temperature: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.scale = (width // heads) ** -0.5 / temperature
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        size, length, width = x.shape
-        q, k, v = self.qkv(x).view(size, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v, scale=self.scale)
-        return self.out(mixed.transpose(1, 2).reshape(size, length, width))
-
-
-class MLP(nn.Module):
-    """Two layers for each token; [..., width] to the same."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.inner = nn.Linear(width, 4 * width)
-        self.outer = nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.outer(functional.gelu(self.inner(x)))
-
-
-class Block(nn.Module):
-    """Attention, then a network for each token, both added to their input; [B, L, width] to the same.
-
-    Each part's input is normalised, or, if not `norm_first`, the sum after each.
-    """
-
-    def __init__(self, width: int, heads: int, dropout: float, norm_first: bool, temperature: float) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width)
-        self.attention = Attention(width, heads, temperature)
-        self.norm2 = nn.LayerNorm(width)
-        self.mlp = MLP(width)
-        self.dropout = nn.Dropout(dropout)
-        self.norm_first = norm_first
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.norm_first:
-            x = x + self.dropout(self.attention(self.norm1(x)))
-            return x + self.dropout(self.mlp(self.norm2(x)))
-        x = self.norm1(x + self.dropout(self.attention(x)))
-        return self.norm2(x + self.dropout(self.mlp(x)))
 
 
 class ViT(nn.Module):
@@ -92,14 +37,16 @@ class ViT(nn.Module):
         self.patch = patch
         self.embedding = nn.Linear(3 * patch**2, width)
         self.position = nn.Parameter(torch.empty((SIZE // patch) ** 2, width))
-        self.blocks = nn.Sequential(*(Block(width, heads, dropout, norm_first, temperature) for _ in range(layers)))
+        self.blocks = nn.Sequential(
+            *(Block(Attention(width, heads, temperature), width, dropout, norm_first) for _ in range(layers))
+        )
         self.norm = nn.LayerNorm(width) if norm_first else nn.Identity()
         self.head = nn.Linear(width, len(CLIMATES))
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
                 # Unit variance goes through unchanged at any width; what is added to the stream starts smaller, the
                 # more layers add to it.
-                added = name.endswith(("attention.out.weight", "mlp.outer.weight"))
+                added = name.endswith(("attention.out.weight", "mlp.2.weight"))
                 nn.init.normal_(parameter, std=(parameter.shape[1] * (2 * layers if added else 1)) ** -0.5)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)

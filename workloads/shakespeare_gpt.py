@@ -5,66 +5,18 @@ The text is Shakespeare's; at the base scale, for which that is too short, it is
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from workloads.attention import Attention, Block
 from workloads.base import Arrays, Batch, LossKind, Workload
 from workloads.datasets import shakespeare, source_code
 from workloads.losses import cross_entropy
 from workloads.metrics import mean_loss
-
-
-class Attention(nn.Module):
-    """Causal attention of several heads, its softmax at a temperature; [B, L, width] to the same."""
-
-    def __init__(self, width: int, heads: int, temperature: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.scale = 1 / math.sqrt(width // heads) / temperature
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        size, length, width = x.shape
-        q, k, v = self.qkv(x).view(size, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.scale)
-        return self.out(mixed.transpose(1, 2).reshape(size, length, width))
-
-
-class Block(nn.Module):
-    """Attention, then a network for each position, both added to their input; [B, L, width] to the same.
-
-    What is normalised is the input of each part (`norm_first`) or the sum.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        heads: int,
-        dropout: float,
-        norm_first: bool,
-        temperature: float,
-    ) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width)
-        self.attention = Attention(width, heads, temperature)
-        self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.dropout = nn.Dropout(dropout)
-        self.norm_first = norm_first
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.norm_first:
-            x = self.norm1(x + self.dropout(self.attention(x)))
-            return self.norm2(x + self.dropout(self.mlp(x)))
-        x = x + self.dropout(self.attention(self.norm1(x)))
-        return x + self.dropout(self.mlp(self.norm2(x)))
 
 
 class GPT(nn.Module):
@@ -87,7 +39,8 @@ class GPT(nn.Module):
         self.token = nn.Embedding(vocabulary, width)
         self.position = nn.Embedding(length, width)
         self.register_buffer("positions", torch.arange(length), persistent=False)
-        self.blocks = nn.Sequential(*(Block(width, heads, dropout, norm_first, temperature) for _ in range(layers)))
+        attentions = (Attention(width, heads, temperature, bias=False, causal=True) for _ in range(layers))
+        self.blocks = nn.Sequential(*(Block(attention, width, dropout, norm_first) for attention in attentions))
         self.norm = nn.LayerNorm(width) if norm_first else nn.Identity()
         self.head = nn.Linear(width, vocabulary, bias=False)
         for name, parameter in self.named_parameters():

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from workloads.attention import Attention
 from workloads.base import LossKind, Workload
 from workloads.datasets.speech import SPEECH
 from workloads.losses import ctc
@@ -22,25 +23,11 @@ from workloads.metrics import mean_loss
 from workloads.speech import CHARACTER_ERROR_RATE, CLASSES, Subsampling, collate, frames, within
 
 
-class Attention(nn.Module):
-    """Attention of several heads, [B, L, width] to the same; `mask` [B, L] is false where there is padding."""
-
-    def __init__(self, width: int, heads: int, temperature: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.scale = (width // heads) ** -0.5 / temperature
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        size, length, width = x.shape
-        q, k, v = self.qkv(x).view(size, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None], scale=self.scale)
-        return self.out(mixed.transpose(1, 2).reshape(size, length, width))
-
-
 class Convolution(nn.Module):
-    """A gated linear layer, a convolution of each channel over time, and a linear layer; as for Attention."""
+    """A gated linear layer, a convolution of each channel over time, and a linear layer.
+
+    [B, L, width] to the same; `mask`, bool [B, L], is false where there is padding.
+    """
 
     def __init__(self, width: int, kernel: int, activation: type[nn.Module]) -> None:
         super().__init__()
@@ -57,7 +44,7 @@ class Convolution(nn.Module):
 
 
 class Block(nn.Module):
-    """Half a network, attention, convolution, the other half, all added to their input; as for Attention."""
+    """Half a network, attention, convolution, the other half, all added to their input; as for Convolution."""
 
     def __init__(
         self,

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from workloads.attention import Attention
 from workloads.datasets.base import open_split
 from workloads.flights_dlrm import DLRM
 from workloads.metrics import evaluate
 from workloads.mnist_mlp import MLP
 from workloads.mnist_resnet import ResNet
 from workloads.registry import find, variants
-from workloads.shakespeare_gpt import GPT, Attention
+from workloads.shakespeare_gpt import GPT
 
 NAMES = ("flights_dlrm", "mnist_mlp", "mnist_resnet", "shakespeare_gpt")
 EVERY = [pytest.param(workload, id=workload.name) for workload in variants("smoke") if workload.variant_of in NAMES]
@@ -109,7 +110,7 @@ def test_variants_of_the_recommender():
 
 def test_attention_is_the_plain_formula_at_its_temperature():
     torch.manual_seed(0)
-    attention, x = Attention(8, 2, temperature=0.25), torch.randn(3, 5, 8)
+    attention, x = Attention(8, 2, temperature=0.25, bias=False, causal=True), torch.randn(3, 5, 8)
     q, k, v = (part.view(3, 5, 2, 4).transpose(1, 2) for part in attention.qkv(x).split(8, dim=-1))
     later = torch.ones(5, 5).triu(1).bool()
     scores = (q @ k.transpose(2, 3) / math.sqrt(4) / 0.25).masked_fill(later, -math.inf)
