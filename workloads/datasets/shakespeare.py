@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from workloads.datasets.base import SPLITS, Dataset, Package, Splits
+from workloads.datasets.text import text_rows
 
 VOCABULARY = "\n " + string.ascii_letters + string.digits + "!\"&'()*,-./:;?@[]_{}"
 """All characters of the texts; a token is an index into it."""
@@ -50,7 +51,7 @@ def _convert(files: Mapping[str, Path]) -> Splits:
     splits = {}
     for split in SPLITS:
         numbers = sorted(held_out[split])
-        rows = [_rows(works[names[number]]) for number in numbers]
+        rows = [text_rows(works[names[number]], VOCABULARY, LENGTH) for number in numbers]
         work = np.repeat(numbers, [len(each) for each in rows])
         order = random.permutation(len(work))
         splits[split] = {"text": np.concatenate(rows)[order], "work": work[order].astype(np.uint8)}
@@ -72,16 +73,6 @@ def _read(archive: Path) -> dict[str, str]:
                 )
                 works[name.name.removesuffix("_gut.txt")] = "\n".join(lines[start:]).strip("\n") + "\n"
     return works
-
-
-def _rows(text: str) -> np.ndarray:
-    """[N, LENGTH + 1] tokens; the rest of the work that fills no row is dropped."""
-    index = np.full(256, 255, dtype=np.uint8)
-    index[list(VOCABULARY.encode())] = np.arange(len(VOCABULARY))
-    tokens = index[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
-    assert tokens.max() < len(VOCABULARY), "a character outside the vocabulary"
-    count = (len(tokens) - 1) // LENGTH
-    return np.lib.stride_tricks.sliding_window_view(tokens, LENGTH + 1)[::LENGTH][:count].copy()
 
 
 SHAKESPEARE = Dataset(

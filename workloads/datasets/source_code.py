@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from workloads.datasets.base import SPLITS, Dataset, Package, Splits
+from workloads.datasets.text import text_rows
 
 VOCABULARY = "\n" + "".join(map(chr, range(ord(" "), ord("~") + 1)))
 """All characters of the texts; a token is an index into it."""
@@ -57,7 +58,10 @@ def _convert(files: Mapping[str, Path]) -> Splits:
     # Training comes first: the other two lose what they copied from it.
     for split in SPLITS:
         numbers = sorted(held_out[split])
-        rows = [_rows(_without_copies(names[number], parts[names[number]], seen)) for number in numbers]
+        rows = [
+            text_rows(_without_copies(names[number], parts[names[number]], seen), VOCABULARY, LENGTH)
+            for number in numbers
+        ]
         part = np.repeat(numbers, [len(each) for each in rows])
         order = random.permutation(len(part))
         splits[split] = {"text": np.concatenate(rows)[order], "part": part[order].astype(np.uint16)}
@@ -90,15 +94,6 @@ def _without_copies(part: str, texts: list[str], seen: set[str]) -> str:
             seen.update(lines)
             kept.append(paragraph.strip("\n"))
     return "\n\n".join(kept) + "\n"
-
-
-def _rows(text: str) -> np.ndarray:
-    """[N, LENGTH + 1] tokens; the rest of the part that fills no row is dropped."""
-    index = np.full(256, 255, dtype=np.uint8)
-    index[list(VOCABULARY.encode())] = np.arange(len(VOCABULARY))
-    tokens = index[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
-    starts = np.arange(0, len(tokens) - LENGTH, LENGTH)
-    return tokens[starts[:, np.newaxis] + np.arange(LENGTH + 1)]
 
 
 SOURCE_CODE = Dataset(

