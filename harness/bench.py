@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from harness import machine, schedule
+from harness import data, machine, schedule
 from harness.calibrate import CalibrationError, calibrate
 from harness.choose import chosen_submissions, chosen_workloads
 from harness.plan import Settings, plan
@@ -52,8 +52,6 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     workloads = chosen_workloads(settings)
     names = tuple(workload.name for workload in workloads)
     submissions = chosen_submissions(settings)
-    for workload in workloads:
-        workload.dataset.prepare(settings.data)
     store = RecordStore(settings.results, settings.suite)
     records, warnings = store.read()
     for warning in warnings:
@@ -77,6 +75,7 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     keep_sources(settings, submissions)
     with schedule.cluster(settings.ray_address) as devices:
         os.nice(max(0, _DRIVER_NICENESS - os.nice(0)))
+        data.prepare(workloads, settings.data, console)
         with console.status("calibrating: the reference's seconds per step on this machine"):
             pace = calibrate(
                 settings, workloads, fingerprint, devices, lambda orders: _must_run(schedule.run(orders, devices))

@@ -18,13 +18,14 @@ if (Path.home() / ".ray" / "auth_token").exists():
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from harness import machine
 from harness.errors import UsageError
 from harness.plan import Trial
 from harness.records import Record
 from harness.trial import run_trial
+from workloads.datasets.base import Dataset, DatasetError
 
 _RETRIES = 3
 """How often Ray runs a trial again whose worker or node died."""
@@ -85,6 +86,26 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
 
 
+def prepare(datasets: Sequence[Dataset], cache: Path) -> Iterator[str]:
+    """Makes datasets in the cache, as many at once as there are cores; yields their names as they are ready.
+
+    Raises DatasetError where one cannot be made.
+    """
+    cache = cache.absolute()
+    making = {_prepare.remote(dataset, cache): dataset.name for dataset in datasets}
+    while making:
+        done, _ = ray.wait(list(making), num_returns=1)
+        for reference in done:
+            name = making.pop(reference)
+            try:
+                ray.get(reference)
+            except RayTaskError as error:
+                raise error.cause from None
+            except RayError as error:
+                raise DatasetError(f"dataset {name}: the process that made it died: {error}") from error
+            yield name
+
+
 def run(trials: Sequence[Trial], devices: int, recorded: Iterable[Record] = ()) -> Iterator[Record | Lost]:
     """Runs trials as devices fall free and yields their records as they come, in any order.
 
@@ -121,6 +142,11 @@ def _note(best: dict[tuple[str, ...], float], record: Record) -> None:
 
 def _study_of_trial(trial: Trial) -> tuple[str, ...]:
     return trial.workload, trial.submission.hash, trial.ruleset, f"{trial.seed}/{trial.study}"
+
+
+@ray.remote(num_cpus=1)
+def _prepare(dataset: Dataset, cache: Path) -> None:
+    dataset.prepare(cache)
 
 
 @ray.remote(num_cpus=1, max_retries=_RETRIES)

@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from harness import machine, schedule
+from harness import data, machine, schedule
 from harness.errors import PacerError
 from harness.plan import Settings, Trial
 from harness.progress import TrialProgress
@@ -46,9 +46,8 @@ def set_targets(
     settings: Settings, workloads: Sequence[Workload], points: int, repeats: int, console: Console
 ) -> int:
     """Sets the targets of these workloads and prints them. Raises TargetError."""
-    for workload in workloads:
-        workload.dataset.prepare(settings.data)
     with schedule.cluster(settings.ray_address) as devices:
+        data.prepare(workloads, settings.data, console)
         for workload in workloads:
             console.print(f"{workload.name}: {points} points of each of {', '.join(FAMILIES)}", highlight=False)
             search = _run(_search(settings, workload, points), devices, console)

@@ -38,13 +38,17 @@ class Dataset:
     sha256: str
     examples: Mapping[str, int] = field(hash=False)
 
+    def folder(self, cache: Path) -> Path:
+        """`cache/NAME-vVERSION`, where the arrays are once they are made."""
+        return cache / f"{self.name}-v{self.version}"
+
     def prepare(self, cache: Path) -> Path:
-        """The folder `cache/NAME-vVERSION` with the arrays, made if it is missing; then the network is needed.
+        """The folder with the arrays, made if it is missing; then the network is needed.
 
         Safe to call from several processes at once: one makes the folder, the others wait for it. The folder
         appears whole or not at all. Raises DatasetError when it cannot be made.
         """
-        folder = cache / f"{self.name}-v{self.version}"
+        folder = self.folder(cache)
         if folder.is_dir():
             return folder
         try:
