@@ -44,15 +44,22 @@ def as_text(board: Board, *, width: int = 120, next_command: str = "make bench")
 
 
 def as_markdown(board: Board) -> str:
-    """The board as a GitHub table, with the same notes below it."""
-    heads = [escape.markdown(head) for head in (*_HEADS, *board.workloads)]
-    aligned = ["---" if i == _NAME else "--:" for i in range(len(heads))]
+    """The board as two GitHub tables, of scores and of times, with the same notes below them."""
+    cells = [
+        [row.submission, *(_cell(board, row.workloads[name]) for name in board.workloads)] for row in board.rows
+    ]
     lines = [escape.markdown(line) + "  " for line in _title(board)]
-    lines += ["", f"| {' | '.join(heads)} |", f"| {' | '.join(aligned)} |"]
-    for row in board.rows:
-        fields = _summary(board, row) + [_cell(board, row.workloads[name]) for name in board.workloads]
-        lines.append(f"| {' | '.join(escape.markdown(field) for field in fields)} |")
+    lines += ["", *_markdown_table(_HEADS, [_summary(board, row) for row in board.rows])]
+    lines += ["", *_markdown_table(("submission", *board.workloads), cells)]
     return "\n".join([*lines, "", *_notes(board, escape.markdown, bullet="- ")]).rstrip() + "\n"
+
+
+def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    aligned = ["---" if head == "submission" else "--:" for head in heads]
+    escaped = [[escape.markdown(field) for field in row] for row in rows]
+    return [
+        f"| {' | '.join(fields)} |" for fields in ([escape.markdown(head) for head in heads], aligned, *escaped)
+    ]
 
 
 def as_csv(board: Board) -> str:
