@@ -116,6 +116,8 @@ class _Stage:
         while True:
             try:
                 self.hook = "select"
+                if training.over:
+                    raise TrainingComplete
                 batch = submission.select(training, batches)
                 self.hook = "update"
                 losses.append(submission.update(training, batch))

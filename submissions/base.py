@@ -81,6 +81,11 @@ class Training:
         return self.loss_function(self.model(*batch.inputs), batch, label_smoothing=label_smoothing).mean()
 
     @property
+    def over(self) -> bool:
+        """Whether the schedule says that it has `ended`, as those that decay to 0 do; the trial ends with it."""
+        return getattr(self.schedule, "ended", False)
+
+    @property
     def elapsed_s(self) -> float:
         """Submission time used so far, in seconds, as the player sees it (the referee's clock decides)."""
         return self.clock()

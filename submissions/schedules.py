@@ -9,20 +9,29 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 
-def warmup_cosine(optimizer: Optimizer, horizon: int, warmup: float = 0.05) -> LambdaLR:
-    """Linear warm-up over the share `warmup` of `horizon` steps, then half a cosine to 0 at `horizon`.
+class Decay(LambdaLR):
+    """A schedule whose rate is 0 at `horizon` steps: there it has `ended`, and so has the trial."""
 
-    Past the horizon the rate stays at a thousandth of its peak, so that a longer budget still moves the weights.
-    """
+    def __init__(self, optimizer: Optimizer, factor: Callable[[int], float], horizon: int) -> None:
+        self.horizon = horizon
+        super().__init__(optimizer, factor)
+
+    @property
+    def ended(self) -> bool:
+        return self.last_epoch >= self.horizon
+
+
+def warmup_cosine(optimizer: Optimizer, horizon: int, warmup: float = 0.05) -> Decay:
+    """Linear warm-up over the share `warmup` of `horizon` steps, then half a cosine to 0 at `horizon`."""
     ramp = max(1, round(warmup * horizon))
 
     def factor(step: int) -> float:
         if step < ramp:
             return (step + 1) / ramp
         progress = min(1.0, (step - ramp) / max(1, horizon - ramp))
-        return max(1e-3, 0.5 * (1.0 + math.cos(math.pi * progress)))
+        return 0.5 * (1.0 + math.cos(math.pi * progress))
 
-    return LambdaLR(optimizer, factor)
+    return Decay(optimizer, factor, horizon)
 
 
 def constant(optimizer: Optimizer, horizon: int) -> None:

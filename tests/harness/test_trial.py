@@ -15,6 +15,7 @@ from harness.clock import CLOCK_TOLERANCE
 from harness.plan import Trial
 from harness.records import Outcome, Record
 from harness.trial import run_trial
+from submissions.registry import resolve
 
 Run = Callable[..., Record]
 
@@ -181,6 +182,14 @@ def test_a_submission_may_end_its_trial(run_source: Run) -> None:
     record = run_source(sgd(update=ends))
     assert record.outcome is Outcome.COMPLETE
     assert record.evaluations[-1].step == 7
+
+
+@pytest.mark.parametrize(("spec", "last"), [("nadamw", 300), ("torch.optim:Adam@constant", 320)])
+def test_a_trial_ends_with_its_schedule(order: Trial, spec: str, last: int) -> None:
+    """The workload's step hint is 300; a rate that never falls has no end of its own."""
+    record = run_trial(replace(order, submission=resolve(spec), max_steps=320, evaluate_every=160))
+    assert record.outcome is Outcome.COMPLETE
+    assert [e.step for e in record.evaluations] == [160, last]
 
 
 def test_examples_are_counted_as_used(run_source: Run) -> None:
