@@ -160,11 +160,10 @@ def _step_cost(settings: Settings, workload: Workload, pairs: int, core: int) ->
     steps = min(wanted, workload.step_hint * 4 // 5)
     ratios, shares, paces = [], [], []
     for pair in range(pairs):
-        bare = 0.0
-        if pair % 2:  # the other one goes first each time, so that drift favours none
-            bare = _bare_loop(workload, folder, steps)
+        # The other one goes first each time, so that drift favours none.
+        before = _bare_loop(workload, folder, steps) if pair % 2 else None
         pace, share = _harness_loop(settings.data, workload, steps, core)
-        ratios.append(pace / (bare or _bare_loop(workload, folder, steps)))
+        ratios.append(pace / (before or _bare_loop(workload, folder, steps)))
         shares.append(share)
         paces.append(pace)
     low, _, high = np.quantile(ratios, (0.25, 0.5, 0.75))
