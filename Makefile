@@ -1,7 +1,7 @@
 # Pacer's verbs. Settings are make variables: make bench STUDIES=5 SUBMISSION=torch.optim:RMSprop
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup bench leaderboard ui check test proofs lint targets perf workloads submissions doctor clean
+.PHONY: help setup bench leaderboard ui check calibrate test proofs lint targets perf workloads submissions doctor clean
 
 RESULTS ?= results
 RULESET ?= self
@@ -23,7 +23,7 @@ export RAY_ADDRESS MLFLOW_TRACKING_URI
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 	@echo; echo 'Settings: SUITE WORKLOADS VARIANTS VARIANT_SEED SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED'
-	@echo '          RESULTS DATA SCORE BY JSON PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
+	@echo '          POINTS RESULTS DATA SCORE BY JSON PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
 
 setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do it when needed)
 
@@ -48,6 +48,9 @@ ui: setup  ## serve the MLflow UI on loopback and print the leaderboard's addres
 
 check: setup  ## try SUBMISSION=x on every workload for a few steps and say what is wrong
 	@$(RUN) check $(COMMON) --submission '$(SUBMISSION)'
+
+calibrate: setup  ## find one point of SUBMISSION's search space for all workloads of the suite together
+	@$(RUN) calibrate $(COMMON) --submission '$(SUBMISSION)' $(if $(POINTS),--points $(POINTS))
 
 test: setup  ## run the quick tests
 	@.venv/bin/python -m pytest

@@ -1,4 +1,4 @@
-"""The bench: prepares data, calibrates, runs every trial that is not recorded yet, and records each as it ends."""
+"""The bench: prepares data, takes the pace, runs every trial that is not recorded yet, records each as it ends."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import psutil
 from rich.console import Console
 
 from harness import data, machine, schedule
-from harness.calibrate import CalibrationError, calibrate
 from harness.choose import chosen_submissions, chosen_workloads
+from harness.pace import PaceError, measure_pace
 from harness.plan import Settings, plan
 from harness.progress import TrialProgress, duration
 from harness.records import Record, RecordStore
@@ -77,7 +77,7 @@ def bench(settings: Settings, console: Console) -> BenchReport:
         os.nice(max(0, _DRIVER_NICENESS - os.nice(0)))
         data.prepare(workloads, settings.data, console)
         with console.status("calibrating: the reference's seconds per step on this machine"):
-            pace = calibrate(
+            pace = measure_pace(
                 settings, workloads, fingerprint, devices, lambda orders: _must_run(schedule.run(orders, devices))
             )
         trials = plan(settings, workloads, submissions, pace, recorded, fingerprint)
@@ -127,7 +127,7 @@ def keep_sources(settings: Settings, submissions: Iterable[SubmissionRef]) -> No
 def _must_run(results: Iterable[Record | schedule.Lost]) -> Iterator[Record]:
     for result in results:
         if isinstance(result, schedule.Lost):
-            raise CalibrationError(f"{REFERENCE} could not be timed on {result.trial.workload}: {result.reason}")
+            raise PaceError(f"{REFERENCE} could not be timed on {result.trial.workload}: {result.reason}")
         yield result
 
 

@@ -1,129 +1,227 @@
-"""Turns reference steps into seconds on the machine at hand: a short run of the reference on every device at once.
+"""`make calibrate`: one point of a submission's search space, found by searching all workloads of a suite together.
 
-The result is kept under the hardware's fingerprint in RESULTS/calibration.json.
+The candidates are the author's own defaults, the point in use, the reference's point for a submission that shares its
+hyperparameters, and quasi-random points of the space. They race: all are tried on a first third of the workloads, the
+best three on the second, the best two on the last. A candidate's merit on a workload is the credit that it would have
+on the board if cost were counted in examples, against the runs of the reference that set the target; where it misses,
+how much of the way to the target was left, below 0. Nothing is counted in seconds: a busy machine changes nothing.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
-from pathlib import Path
-from statistics import median
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, median
+from typing import Any
 
-from filelock import FileLock
+import numpy as np
+from rich.console import Console
 
-from harness.errors import PacerError
+from harness import data, machine, schedule
+from harness.choose import chosen_workloads
+from harness.errors import PacerError, UsageError
 from harness.plan import Settings, Trial
-from harness.records import Record
-from harness.rules import REFERENCE
-from submissions.registry import SubmissionRef, resolve
+from harness.progress import TrialProgress
+from harness.records import Outcome, Record, RecordStore
+from harness.rules import DEFAULT_WORKLOADS, REFERENCE
+from scoring import scores
+from submissions import points
+from submissions.registry import LITERATURE, SubmissionRef, locate, resolve
+from workloads import targets
 from workloads.base import Workload
 
-_BORDERS = 4
-_ALLOWED_S = 600.0
+_KEPT = (3, 2)
+"""Candidates that go on after the first and the second round."""
+
+_ALLOWED_S = 1e5
+# A root of its own: points are chosen on other draws than those that a bench is scored on.
+_SEED = 2_000_003
 
 
 class CalibrationError(PacerError):
-    """The reference could not be timed."""
+    """No point could be found."""
 
 
-def calibrate(
-    settings: Settings,
-    workloads: Sequence[Workload],
-    fingerprint: str,
-    devices: int,
-    run: Callable[[Sequence[Trial]], Iterable[Record]],
-) -> dict[str, float]:
-    """The reference's seconds per step by workload name, measured where they are not known yet.
+@dataclass
+class _Candidate:
+    """A point under trial: its number, its hyperparameters once they are known, and its records by workload."""
 
-    `run` runs trials side by side; each workload gets one on each of `devices`, so that what is measured is the
-    speed that trials have while all devices are busy. Raises CalibrationError where the reference breaks.
+    number: int
+    hp: Mapping[str, Any] | None = None
+    records: dict[str, Record] = field(default_factory=dict)
+
+    def merits(self, workloads: Iterable[Workload]) -> dict[str, float]:
+        """Its merit on each workload that it was tried on and is made for."""
+        tried = [w for w in workloads if w.name in self.records]
+        return {
+            w.name: _merit(w, self.records[w.name])
+            for w in tried
+            if self.records[w.name].outcome is not Outcome.UNSUITABLE
+        }
+
+    def merit(self, workloads: Iterable[Workload]) -> float:
+        """The mean of its merits."""
+        return fmean(self.merits(workloads).values() or [0.0])
+
+
+def calibrate(settings: Settings, specs: Sequence[str], count: int, console: Console) -> int:
+    """Calibrates submissions of the folder, or of files, with `count` points of their space; keeps each point.
+
+    Raises UsageError where one cannot be calibrated, CalibrationError where one breaks.
     """
-    store, reference = CalibrationStore(settings.results), resolve(REFERENCE)
-    known = calibrated(settings, workloads, fingerprint)
-    missing = [w for w in workloads if w.name not in known]
-    if missing:
-        orders = [_order(settings, w, reference, device) for w in missing for device in range(devices)]
-        samples: dict[str, list[float]] = {w.name: [] for w in missing}
-        for record in run(orders):
-            if record.failure is not None or len(record.evaluations) < 2:
-                reason = record.failure.message if record.failure else record.outcome
+    for spec in specs:
+        if ":" in spec:
+            raise UsageError(f"{spec!r} has no file to keep its point beside; write the point into the line itself")
+    workloads = _ordered(chosen_workloads(settings))
+    with schedule.cluster(settings.ray_address) as devices:
+        data.prepare(workloads, settings.data, console)
+        for spec in specs:
+            _calibrate(settings, spec, count, workloads, devices, console)
+    return 0
+
+
+def _calibrate(
+    settings: Settings, spec: str, count: int, workloads: Sequence[Workload], devices: int, console: Console
+) -> None:
+    try:
+        path, name = locate(spec)
+        submission, present = resolve(f"{spec}@{LITERATURE}"), points.load(path, name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    candidates = [_Candidate(number) for number in range(count + 1)]
+    if present is not None:
+        candidates.append(_Candidate(count + 1, present.point))
+    if name == REFERENCE:  # its point sets the pace: it is measured and never changed
+        candidates = candidates[-1:]
+    console.print(f"{name}: {len(candidates)} points on {len(workloads)} workloads", highlight=False)
+    # The player alone knows the space: a candidate's point is that of its first record, and is ordered from then on.
+    _try(settings, submission, candidates, workloads[:1], devices, console)
+    if name != REFERENCE and (like := _like_the_reference(candidates[0].hp)):
+        candidates.append(_Candidate(count + 2, like))
+    tried, third = list(candidates), -(-len(workloads) // 3)
+    for start, kept in zip(range(0, len(workloads), third), (*_KEPT, 1), strict=False):
+        _try(settings, submission, candidates, workloads[start : start + third], devices, console)
+        candidates.sort(key=lambda candidate: -candidate.merit(workloads))
+        for candidate in candidates:
+            console.print(f"{candidate.merit(workloads):7.3f}  {dict(candidate.hp)}", highlight=False)
+        candidates = candidates[:kept]
+    best = candidates[0]
+    if not best.merits(workloads):
+        raise CalibrationError(f"{name} is made for none of these workloads: there is nothing to calibrate")
+    found = points.Calibration(
+        point=best.hp,
+        command=f"python -m harness calibrate --suite {settings.suite} --submission {spec} --points {count}",
+        state_bytes_per_parameter=_state_bytes(best.records.values()),
+        evidence={
+            "code": machine.code_version(),
+            "hardware": str(machine.hardware()),
+            "candidates": [
+                {"hp": dict(candidate.hp), "merit": _rounded(candidate.merits(workloads))}
+                for candidate in sorted(tried, key=lambda candidate: candidate.number)
+            ],
+        },
+    )
+    kept_in = points.save(path, name, found)
+    console.print(f"{name}: {best.merit(workloads):.3f}, kept in {kept_in}", highlight=False, soft_wrap=True)
+
+
+def _like_the_reference(defaults: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The defaults with what they share with the reference's point, where that is its rate and most of the rest."""
+    point = resolve(REFERENCE).point
+    shared = {key: value for key, value in point.items() if key in defaults}
+    return {**defaults, **shared} if "lr" in shared and 2 * len(shared) > len(point) else None
+
+
+def _try(
+    settings: Settings,
+    submission: SubmissionRef,
+    candidates: Sequence[_Candidate],
+    workloads: Sequence[Workload],
+    devices: int,
+    console: Console,
+) -> None:
+    """Runs the candidates on these workloads, save what is recorded already."""
+    store = RecordStore(settings.results / "calibrations", settings.suite)
+    fingerprint = machine.hardware().fingerprint
+    recorded = {record.key: record for record in store.read()[0]}
+    orders: list[tuple[_Candidate, Trial]] = []
+    for workload in workloads:
+        for candidate in candidates:
+            if workload.name in candidate.records:
+                continue
+            order = _order(settings, workload, submission, candidate)
+            known = recorded.get(order.key(workload, fingerprint))
+            if known is None:
+                orders.append((candidate, order))
+            else:
+                _take(candidate, known)
+    trials = [order for _, order in orders]
+    progress = TrialProgress(trials, devices, console)
+    numbered = {candidate.number: candidate for candidate in candidates}
+    with progress.shown():
+        for result in schedule.run(trials, devices):
+            if isinstance(result, schedule.Lost):
+                raise CalibrationError(f"{result.trial.workload}, {submission.name}: {result.reason}")
+            if result.outcome is Outcome.ERROR:
                 raise CalibrationError(
-                    f"the reference {REFERENCE} could not be timed on {record.workload}: {reason}; "
-                    f"type: make check SUBMISSION={REFERENCE}"
+                    f"{submission.name} broke on {result.workload} at {dict(result.hp)}: {result.failure.message}; "
+                    f"type: make check SUBMISSION={submission.name.partition('@')[0]}"
                 )
-            samples[record.workload] += _seconds_per_step(record)
-        store.add(fingerprint, {_key(w, reference): samples[w.name] for w in missing})
-        known = calibrated(settings, workloads, fingerprint)
-    return known
+            store.append(result)
+            progress.ended(result)
+            _take(numbered[result.trial], result)
 
 
-def calibrated(settings: Settings, workloads: Sequence[Workload], fingerprint: str) -> dict[str, float]:
-    """The reference's seconds per step by workload name, where they were measured on this hardware before."""
-    known, reference = CalibrationStore(settings.results).read(fingerprint), resolve(REFERENCE)
-    keys = {w.name: _key(w, reference) for w in workloads}
-    return {name: known[key] for name, key in keys.items() if key in known}
-
-
-def _key(workload: Workload, reference: SubmissionRef) -> str:
-    return f"{workload.scale}/{workload.name}/{workload.definition()}/{reference.hash}"
-
-
-def _order(settings: Settings, workload: Workload, reference: SubmissionRef, device: int) -> Trial:
-    stride = max(2, round(workload.steps_per_evaluation / 2))
+def _order(settings: Settings, workload: Workload, submission: SubmissionRef, candidate: _Candidate) -> Trial:
     return Trial(
-        suite=settings.suite,
+        suite=workload.scale,
         workload=workload.name,
-        submission=reference,
-        ruleset="self",
-        seed=settings.seed,
-        study=device,
-        trial=0,
+        submission=submission,
+        ruleset="external" if candidate.number else "self",
+        seed=_SEED + settings.seed,
+        study=0,
+        trial=candidate.number,
         budget_s=_ALLOWED_S,
         evaluation_period_s=_ALLOWED_S,
         data=settings.data,
-        max_steps=_BORDERS * stride,
-        evaluate_every=stride,
-        stop_at_target=False,
+        max_steps=workload.step_hint,
+        evaluate_every=max(1, round(workload.steps_per_evaluation)),
+        hp=candidate.hp,
     )
 
 
-def _seconds_per_step(record: Record) -> list[float]:
-    """One value for each stretch between evaluations; the first one holds the set-up and is left out."""
-    return [(b.time_s - a.time_s) / (b.step - a.step) for a, b in pairwise(record.evaluations)]
+def _take(candidate: _Candidate, record: Record) -> None:
+    candidate.records[record.workload] = record
+    candidate.hp = record.hp
 
 
-class CalibrationStore:
-    """RESULTS/calibration.json: samples of seconds per step by hardware fingerprint and workload."""
+def _merit(workload: Workload, record: Record) -> float:
+    """The credit in examples of a run that reached the target, in [0, 1]; else minus the share that was left."""
+    evidence = targets.load(workload).evidence
+    values = [evaluation.value for evaluation in record.evaluations if evaluation.value is not None]
+    if record.crossing is not None:
+        mark = median(steps or workload.step_hint for steps in evidence["reference_steps"]) * workload.batch_size
+        cost = max(1, record.crossing.examples)
+        return float(scores.anchored(np.array([[float(cost)]]), reference=None, budget=np.array([mark]))[0, 0])
+    if record.outcome is Outcome.DIVERGED or not values:
+        return -1.0
+    start = median(run["validation"][0] for run in evidence["reference"])
+    best = max(values) if workload.metric.higher_is_better else min(values)
+    return -float(np.clip((best - record.target) / (start - record.target), 0.0, 1.0))
 
-    def __init__(self, results: Path) -> None:
-        self._path = results / "calibration.json"
 
-    def read(self, fingerprint: str) -> dict[str, float]:
-        """Median seconds per step by key."""
-        return {key: median(entry["samples_s"]) for key, entry in self._load().get(fingerprint, {}).items()}
+def _ordered(workloads: Sequence[Workload]) -> list[Workload]:
+    """The workloads that a bench runs by default first: they are the quickest, and unlike each other."""
+    return sorted(workloads, key=lambda workload: workload.name not in DEFAULT_WORKLOADS)
 
-    def add(self, fingerprint: str, samples: Mapping[str, Sequence[float]]) -> None:
-        """Adds samples, in seconds per step; the first that were stored for a key stay."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._path.with_name(".calibration.lock")):
-            data = self._load()
-            for key, values in samples.items():
-                entry = {"samples_s": list(values), "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-                data.setdefault(fingerprint, {}).setdefault(key, entry)
-            partial = self._path.with_suffix(".partial")
-            partial.write_text(json.dumps(data, indent=1))
-            os.replace(partial, self._path)
 
-    def _load(self) -> dict[str, dict[str, dict]]:
-        if not self._path.exists():
-            return {}
-        try:
-            return json.loads(self._path.read_text())
-        except ValueError as error:
-            raise CalibrationError(
-                f"{self._path} cannot be read ({error}); delete it and the machine is calibrated again"
-            ) from error
+def _state_bytes(records: Iterable[Record]) -> float | None:
+    """What the submission keeps beside each parameter, over all models, in bytes; None where none was measured."""
+    measured = [record for record in records if record.state_bytes is not None]
+    if not measured:
+        return None
+    return round(sum(r.state_bytes for r in measured) / sum(r.parameters for r in measured), 2)
+
+
+def _rounded(merits: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(merit, 4) for name, merit in merits.items()}

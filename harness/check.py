@@ -44,9 +44,13 @@ def check(settings: Settings, spec: str, console: Console) -> int:
         complaint = _complaint(record := run_trial(trial))
         broken += complaint is not None
         last = record.evaluations[-1] if record.evaluations else None
-        said = complaint or (
-            f"ok: {last.step} steps, {record.metric} {last.value:.4f}, {time.perf_counter() - start:.1f} s"
-        )
+        if complaint is not None:
+            said = complaint
+        elif record.outcome is Outcome.UNSUITABLE:
+            said = f"does not apply: {record.reason}"
+        else:
+            seconds = time.perf_counter() - start
+            said = f"ok: {last.step} steps, {record.metric} {last.value:.4f}, {seconds:.1f} s"
         console.print(f"{workload.name:<20} {said}", markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"{submission.name}: {broken} workloads with problems" if broken else f"{submission.name}: all is well",

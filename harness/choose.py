@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.errors import UsageError
 from harness.plan import Settings
 from harness.rules import REFERENCE
 from harness.variants import drawn, variants_of
-from submissions.registry import SubmissionRef, resolve
+from submissions.registry import SubmissionRef, known, resolve
 from workloads import registry
 from workloads.base import Workload
 
@@ -40,10 +42,19 @@ def chosen_workloads(settings: Settings) -> tuple[Workload, ...]:
     return workloads
 
 
+def expanded(specs: Sequence[str]) -> tuple[str, ...]:
+    """The same with `all` replaced by every submission of the folder, and all@literature by those with that set."""
+    found: list[str] = []
+    for spec in specs:
+        word, at, defaults = spec.partition("@")
+        found += [f"{name}{at}{defaults}" for name in known()] if word == "all" else [spec]
+    return tuple(dict.fromkeys(found))
+
+
 def chosen_submissions(settings: Settings) -> tuple[SubmissionRef, ...]:
     """The submissions of the settings, the reference first. Raises UsageError where one cannot be found."""
     try:
-        named = [resolve(spec) for spec in dict.fromkeys((REFERENCE, *settings.submissions))]
+        named = [resolve(spec) for spec in dict.fromkeys((REFERENCE, *expanded(settings.submissions)))]
     except ValueError as error:
         raise UsageError(str(error)) from None
     unique: dict[str, SubmissionRef] = {}

@@ -116,6 +116,13 @@ def _check(options: argparse.Namespace) -> int:
     return check(_settings(options), options.submission, Console())
 
 
+def _calibrate(options: argparse.Namespace) -> int:
+    from harness.calibrate import calibrate
+    from harness.choose import expanded
+
+    return calibrate(_settings(options), expanded(_names(options.submission)), options.points, Console(stderr=True))
+
+
 def _targets(options: argparse.Namespace) -> int:
     from harness.targets import set_targets
 
@@ -267,6 +274,9 @@ def _parser() -> argparse.ArgumentParser:
     verb("leaderboard", _leaderboard, "print the leaderboard again", machine_readable, board)
     check = verb("check", _check, "try a submission on every workload for a few steps")
     check.add_argument("--submission", metavar="X", required=True)
+    calibrate = verb("calibrate", _calibrate, "find one point of a submission's space for all workloads together")
+    calibrate.add_argument("--submission", metavar="A,B", required=True, help="names, .py files, or all")
+    calibrate.add_argument("--points", type=_at_least_one, default=5, help="points of the space to try (5)")
     targets = verb("targets", _targets, "set the targets of a suite's workloads")
     targets.add_argument("--points", type=_at_least_one, default=6, help="points of each search space (6)")
     targets.add_argument("--repeats", type=_at_least_one, default=5, help="repeats of the best point (5)")

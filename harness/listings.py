@@ -8,15 +8,17 @@ from typing import Any
 import torch
 
 from harness import machine
-from harness.calibrate import calibrated
+from harness.pace import known_pace
 from harness.plan import Settings
-from submissions.registry import known, summary
+from submissions import points
+from submissions.about import about
+from submissions.registry import known
 from workloads.base import Workload
 
 
 def workloads(settings: Settings, chosen: Sequence[Workload]) -> list[dict[str, Any]]:
     """A row a workload. `seconds_per_step` is the reference's here, None before a first bench."""
-    pace = calibrated(settings, chosen, machine.hardware().fingerprint)
+    pace = known_pace(settings, chosen, machine.hardware().fingerprint)
     rows = []
     for workload in chosen:
         with torch.device("meta"):
@@ -40,7 +42,22 @@ def workloads(settings: Settings, chosen: Sequence[Workload]) -> list[dict[str, 
 
 
 def submissions() -> list[dict[str, Any]]:
-    """A row a submission of the folder: its name, its file and the first line of its description."""
-    return [
-        {"name": name, "file": f"submissions/{path.name}", "about": summary(path)} for name, path in known().items()
-    ]
+    """A row a submission of the folder. `state_bytes` is what it keeps beside each parameter, in bytes, measured
+    when it was calibrated, None before; `needs` what it asks for beyond a gradient a step."""
+    rows = []
+    for name, path in known().items():
+        said, calibration = about(path.read_text()), points.load(path, name)
+        size = None if calibration is None else calibration.state_bytes_per_parameter
+        rows.append(
+            {
+                "name": name,
+                "about": said.summary,
+                "paper": said.paper,
+                "ruleset": "self, external" if said.searched else "self",
+                "needs": said.needs,
+                "against": said.against,
+                "state_bytes": size,
+                "file": f"submissions/{path.name}",
+            }
+        )
+    return rows

@@ -92,8 +92,12 @@ class _Stage:
         submission = load(trial.submission, self._part.scratch)
         hp = _point(trial, submission)
         view = _view(workload, arrays, trial.budget_s, seed)
+        self.hook = "unsuitable"
+        unsuitable = submission.unsuitable(view)
         self.hook = "batch_size"
-        self.send("loaded", hp=hp, batch_size=submission.batch_size(view))
+        self.send("loaded", hp=hp, batch_size=submission.batch_size(view), unsuitable=unsuitable)
+        if unsuitable is not None:
+            return
 
         model: nn.Module = self._connection.recv()  # the clock runs from here on
         self._clock_from = time.perf_counter()
@@ -102,8 +106,7 @@ class _Stage:
         training = Training(model, view, SimpleNamespace(**hp), workload.loss, self._submission_s)
         places = _places(model)
         self.hook = "configure"
-        made = submission.configure(model, view, training.hp)
-        training.optimizer, training.schedule = made if isinstance(made, tuple) else (made, None)
+        training.adopt(submission.configure(model, view, training.hp))
         self._train(submission, training, batches, places)
 
     def _train(
@@ -112,7 +115,7 @@ class _Stage:
         self.send("configured")
         border = self._await_referee()
         losses: list[Tensor | float] = []
-        complete = False
+        complete, first = False, True
         while True:
             try:
                 self.hook = "select"
@@ -132,8 +135,12 @@ class _Stage:
             loss = _mean(losses)
             losses.clear()
             _check_places(training.model, places)
-            self.send("border", step=training.step, examples=batches.examples, train_loss=loss, complete=complete)
+            facts = {"examples": batches.examples, "train_loss": loss, "complete": complete}
+            if first:
+                facts["state_bytes"] = _state_bytes(submission.state_dict(training))
+            self.send("border", step=training.step, **facts)
             border = self._await_referee()
+            first = False
             self.hook = "after_eval"
             submission.after_eval(training)
 
@@ -172,7 +179,7 @@ def _point(trial: Trial, submission: Submission) -> dict[str, Any]:
     if trial.hp is not None:
         return dict(trial.hp)
     if trial.ruleset == "self":
-        return dict(submission.defaults)
+        return {**submission.defaults, **(trial.submission.point or {})}
     named = (trial.seed, trial.workload, trial.submission.name, trial.study, trial.trial)
     return {**submission.defaults, **seeds.point(submission.space, *named)}
 
@@ -210,6 +217,23 @@ def _check_places(model: nn.Module, places: Mapping[str, _Place]) -> None:
         f"{len(changed)} tensors of the model were replaced, renamed or reshaped ({', '.join(changed[:3])} ...), "
         "so what is evaluated would not be what was trained; change them in place, as in p.data.copy_(new)"
     )
+
+
+def _state_bytes(state: Any) -> int:
+    """Bytes of the tensors and arrays in a nested state, each counted once."""
+    sizes: dict[int, int] = {}
+    waiting = [state]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Tensor):
+            sizes[id(value)] = value.nbytes if value.layout is torch.strided else 0
+        elif isinstance(value, np.ndarray):
+            sizes[id(value)] = value.nbytes
+        elif isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+    return sum(sizes.values())
 
 
 def _mean(losses: list[Tensor | float]) -> float | None:

@@ -84,6 +84,8 @@ def describe(record: Record) -> str:
         failure = record.failure
         place = f" ({failure.file}:{failure.line})" if failure.file else ""
         return f"error in {failure.hook}{place}: {failure.kind}: {failure.message.partition(chr(10))[0][:160]}"
+    if record.outcome is Outcome.UNSUITABLE:
+        return f"does not apply: {record.reason}"
     if record.target is None:
         return f"ended with {record.metric} {value}"
     ends = {

@@ -30,6 +30,7 @@ class Outcome(StrEnum):
     OUTRUN = "outrun"  # another trial of its study was faster already, so it could not change the result
     DIVERGED = "diverged"  # the loss or the metric stopped being a finite number
     ERROR = "error"  # the submission raised, exited or broke the rules
+    UNSUITABLE = "unsuitable"  # the submission said that it cannot run on such a workload by its nature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,8 @@ class Record:
     `ledger` lists (account, seconds) in the order in which they were spent. `fingerprint` names the hardware
     that the trial is comparable on. `variant_of` names the workload that this one is a variant of. `target` is
     None only while targets are being set. `started`, `clock_started` and `ended` are Unix times; `worker` is the
-    host and process of the referee.
+    host and process of the referee. `reason` is the submission's sentence on why it is unsuitable. `parameters`
+    counts the model's; `state_bytes` is what the submission keeps beside them, at the first evaluation.
     """
 
     suite: str
@@ -103,6 +105,9 @@ class Record:
     worker: str = ""
     failure: Failure | None = None
     variant_of: str | None = None
+    reason: str | None = None
+    parameters: int | None = None
+    state_bytes: int | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:

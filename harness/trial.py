@@ -40,7 +40,10 @@ class _Course:
     outcome: Outcome | None = None
     failure: Failure | None = None
     hp: Mapping[str, Any] | None = None
+    reason: str | None = None
     batch_size: int = 0
+    parameters: int = 0
+    state_bytes: int | None = None
     clock_started: float = 0.0
     evaluations: tuple[Evaluation, ...] = ()
 
@@ -58,7 +61,7 @@ def run_trial(trial: Trial, core: int | None = None) -> Record:
     folder = workload.dataset.prepare(trial.data.absolute())
     validation = open_split(folder, "validation", workload.validation_examples)
     model = initial_model(workload, seeds.init_seed(trial.seed, workload.name, trial.study, trial.trial))
-    course = _Course()
+    course = _Course(parameters=sum(parameter.numel() for parameter in model.parameters()))
     with tempfile.TemporaryDirectory(prefix="pacer-trial-") as scratch:
         with PlayerProcess(Part(trial=trial, data=folder, scratch=Path(scratch), core=core)) as player:
             try:
@@ -98,6 +101,9 @@ def _referee(
     loaded = player.expect("loaded")
     course.hp, course.batch_size = loaded["hp"], loaded["batch_size"]
     course.clock_started = time.time()
+    if loaded["unsuitable"] is not None:
+        course.outcome, course.reason = Outcome.UNSUITABLE, str(loaded["unsuitable"])
+        return None
 
     watch.switch(Account.SETUP)  # ---- the submission's clock runs from here, whenever the player can run
     player.hand_over(model)
@@ -124,6 +130,7 @@ def _referee(
             raise PlayerGone(_early(at["step"]))
         watch.switch(Account.EVALUATION)
         value, beside = evaluate(workload, model, validation, _DEVICE)
+        course.state_bytes = at.get("state_bytes", course.state_bytes)
         watch.switch(Account.LOGGING)
         course.evaluations += (
             Evaluation(
@@ -231,4 +238,7 @@ def _record(
         code=machine.code_version(),
         failure=failure,
         variant_of=workload.variant_of,
+        reason=course.reason,
+        parameters=course.parameters,
+        state_bytes=course.state_bytes,
     )

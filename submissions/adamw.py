@@ -1,6 +1,9 @@
-"""AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, 2019), warm-up and cosine decay.
+"""AdamW: Adam with decoupled weight decay.
 
-`torch.optim.AdamW` in its fused form, which takes one pass over memory.
+Paper: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, arXiv:1711.05101.
+Variant: `torch.optim.AdamW`, fused; warm-up and cosine decay.
+Claim: Generalizes better than Adam with an L2 penalty, by 15 % less test error on CIFAR-10 and ImageNet32.
+Against: adam
 """
 
 from __future__ import annotations
@@ -8,12 +11,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from torch import nn
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim import AdamW
 
-from submissions.base import Submission, WorkloadView
-from submissions.schedules import warmup_cosine
-from submissions.spaces import ADAM_DEFAULTS, ADAM_SPACE
+from submissions.base import Configured, Submission, WorkloadView
+from submissions.parts.schedules import warmup_cosine
+from submissions.parts.spaces import ADAM_DEFAULTS, ADAM_SPACE
 
 
 class AdamWCosine(Submission):
@@ -21,9 +23,7 @@ class AdamWCosine(Submission):
     space = ADAM_SPACE
     defaults = ADAM_DEFAULTS
 
-    def configure(
-        self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace
-    ) -> tuple[Optimizer, LRScheduler]:
+    def configure(self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace) -> Configured:
         optimizer = AdamW(
             model.parameters(),
             lr=hp.lr,

@@ -62,10 +62,30 @@ class Batches(Protocol):
     def take(self, index: np.ndarray) -> Batch: ...
 
 
+class Average(Protocol):
+    """Averaged weights that are judged in place of those that train, as `submissions.parts.averages` makes them."""
+
+    def update(self) -> None: ...
+
+    def swap_in(self) -> None: ...
+
+    def swap_out(self) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+Configured = (
+    Optimizer | tuple[Optimizer, LRScheduler | None] | tuple[Optimizer, LRScheduler | None, Average | None] | None
+)
+"""What `configure` returns: an optimizer, then its schedule, then an average of its weights; or None."""
+
+
 @dataclass
 class Training:
-    """A trial under way: what every hook is given. `step` counts finished updates; `optimizer` and `schedule` are
-    what `configure` returned; `hp` holds the hyperparameters as attributes."""
+    """A trial under way: what every hook is given. `step` counts finished updates; `optimizer`, `schedule` and
+    `average` are what `configure` returned; `hp` holds the hyperparameters as attributes."""
 
     model: nn.Module
     workload: WorkloadView
@@ -74,11 +94,36 @@ class Training:
     clock: Callable[[], float]
     optimizer: Optimizer | None = None
     schedule: LRScheduler | None = None
+    average: Average | None = None
     step: int = 0
+
+    def adopt(self, configured: Configured) -> None:
+        """Takes up what `configure` returned."""
+        made = configured if isinstance(configured, tuple) else (configured,)
+        self.optimizer, self.schedule, self.average = (*made, None, None)[:3]
 
     def loss(self, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         """Mean loss of the model on a batch, a scalar with its graph."""
         return self.loss_function(self.model(*batch.inputs), batch, label_smoothing=label_smoothing).mean()
+
+    def closure(self, batch: Batch) -> Callable[[], Tensor]:
+        """What `Optimizer.step` may be given: computes the loss on a batch anew, with its gradients."""
+
+        def evaluate() -> Tensor:
+            self.optimizer.zero_grad(set_to_none=True)
+            with torch.enable_grad():
+                loss = self.loss(batch)
+            loss.backward()
+            return loss.detach()
+
+        return evaluate
+
+    def advance(self) -> None:
+        """Moves the schedule and the average on, after a step of the optimizer."""
+        if self.schedule is not None:
+            self.schedule.step()
+        if self.average is not None:
+            self.average.update()
 
     @property
     def over(self) -> bool:
@@ -94,7 +139,8 @@ class Training:
 class Submission(ABC):
     """A training algorithm: how the model's parameters are moved, from which batches, with which settings.
 
-    `space` is searched in the external ruleset; `defaults` is the one point of the self-tuning ruleset.
+    `space` is searched in the external ruleset. `defaults` are the author's own settings, the one point of the
+    self-tuning ruleset until `make calibrate` finds another one.
     """
 
     name: ClassVar[str]
@@ -102,10 +148,12 @@ class Submission(ABC):
     defaults: ClassVar[Mapping[str, Any]] = {}
 
     @abstractmethod
-    def configure(
-        self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace
-    ) -> Optimizer | tuple[Optimizer, LRScheduler] | None:
-        """Prepares training, on the clock. Returns an optimizer, or one with its schedule, or None."""
+    def configure(self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace) -> Configured:
+        """Prepares training, on the clock. Returns an optimizer, optionally with its schedule and an average."""
+
+    def unsuitable(self, workload: WorkloadView) -> str | None:
+        """Why the algorithm cannot run on such a workload by its nature, in one sentence; None where it can."""
+        return None
 
     def batch_size(self, workload: WorkloadView) -> int:
         """Examples in the next batch; asked before each step."""
@@ -116,29 +164,35 @@ class Submission(ABC):
         return batches.next(self.batch_size(training.workload))
 
     def update(self, training: Training, batch: Batch) -> Tensor:
-        """Makes one step and returns its loss. The schedule advances with the optimizer."""
+        """Makes one step and returns its loss. The schedule and the average advance with the optimizer."""
         assert training.optimizer is not None, "a submission whose configure returns None overrides update"
         training.optimizer.zero_grad(set_to_none=True)
         loss = training.loss(batch)
         loss.backward()
         training.optimizer.step()
-        if training.schedule is not None:
-            training.schedule.step()
+        training.advance()
         return loss.detach()
 
-    def before_eval(self, training: Training) -> None:  # noqa: B027 - optional hook
-        """Puts the weights to be judged into the model, on the clock (averaged weights, for example)."""
+    def before_eval(self, training: Training) -> None:
+        """Puts the weights to be judged into the model, on the clock."""
+        if training.average is not None:
+            training.average.swap_in()
 
-    def after_eval(self, training: Training) -> None:  # noqa: B027 - optional hook
+    def after_eval(self, training: Training) -> None:
         """Puts the training weights back, on the clock."""
+        if training.average is not None:
+            training.average.swap_out()
 
     def state_dict(self, training: Training) -> dict[str, Any]:
         """Everything, beside the model's weights, that training needs to go on from here."""
-        parts = {"optimizer": training.optimizer, "schedule": training.schedule}
-        return {name: part.state_dict() for name, part in parts.items() if part is not None}
+        return {name: part.state_dict() for name, part in _parts(training).items()}
 
     def load_state_dict(self, training: Training, state: dict[str, Any]) -> None:
         """Restores what `state_dict` gave, after `configure`."""
-        for name, part in (("optimizer", training.optimizer), ("schedule", training.schedule)):
-            if part is not None:
-                part.load_state_dict(state[name])
+        for name, part in _parts(training).items():
+            part.load_state_dict(state[name])
+
+
+def _parts(training: Training) -> dict[str, Any]:
+    parts = {"optimizer": training.optimizer, "schedule": training.schedule, "average": training.average}
+    return {name: part for name, part in parts.items() if part is not None}

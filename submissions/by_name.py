@@ -9,7 +9,7 @@ Arguments are passed to the class; those given as a domain are searched in the e
 middle of the domain in the self-tuning one. Where no learning rate is given, the external ruleset searches a
 factor of ten around the class's own. The learning rate follows the reference's warm-up and cosine unless
 another schedule is named after `@`, so that what differs from the reference is the update rule. A class that has
-`train()` and `eval()` modes is put in the right one around evaluations.
+`train()` and `eval()` modes is put in the right one around evaluations, and its `step` is given a closure.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from submissions.base import Submission, Training, WorkloadView
-from submissions.schedules import SCHEDULES
+from submissions.base import Configured, Submission, Training, WorkloadView
+from submissions.parts.schedules import SCHEDULES
 from submissions.space import Choice, Domain, LogUniform, Uniform
+from workloads.base import Batch
 
 _DOMAINS = {"loguniform": LogUniform, "uniform": Uniform, "choice": Choice}
 _FORM = "expected MODULE:CLASS, MODULE:CLASS(key=value, ...) or either with @SCHEDULE, like torch.optim:SGD(lr=0.1)"
@@ -100,13 +100,16 @@ class OptimizerByName(Submission):
             defaults["lr"] = own_lr.default
         self.space, self.defaults = space, defaults  # type: ignore[misc]
 
-    def configure(
-        self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace
-    ) -> Optimizer | tuple[Optimizer, LRScheduler]:
+    def configure(self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace) -> Configured:
         optimizer = self._class(model.parameters(), **self._fixed, **vars(hp))
         _switch_mode(optimizer, "train")
-        schedule = self._schedule(optimizer, workload.step_hint)
-        return optimizer if schedule is None else (optimizer, schedule)
+        return optimizer, self._schedule(optimizer, workload.step_hint)
+
+    def update(self, training: Training, batch: Batch) -> Tensor:
+        # By a closure, which most optimizers merely call once and some cannot do without.
+        loss = training.optimizer.step(training.closure(batch))
+        training.advance()
+        return loss
 
     def before_eval(self, training: Training) -> None:
         _switch_mode(training.optimizer, "eval")

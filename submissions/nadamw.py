@@ -1,7 +1,11 @@
-"""NAdamW: Adam with Nesterov momentum (Dozat, 2016) and decoupled weight decay (Loshchilov and Hutter, 2019).
+"""NAdamW: Adam with Nesterov momentum and decoupled weight decay.
 
-The reference that sets the pace: `torch.optim.NAdam` with its momentum schedule, linear warm-up and cosine decay
-over the step hint.
+Paper: Dozat, Incorporating Nesterov Momentum into Adam, 2016, ICLR workshop; Loshchilov and Hutter, 2019,
+arXiv:1711.05101.
+Variant: `torch.optim.NAdam` with its momentum schedule and decoupled weight decay; warm-up and cosine decay. The
+reference that sets the pace.
+Claim: Nesterov's look-ahead makes Adam converge faster, on an autoencoder of MNIST and on language models.
+Against: adamw
 """
 
 from __future__ import annotations
@@ -9,12 +13,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from torch import nn
-from torch.optim import NAdam, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from submissions.base import Submission, WorkloadView
-from submissions.schedules import warmup_cosine
-from submissions.spaces import ADAM_DEFAULTS, ADAM_SPACE
+from submissions.base import Configured, Submission, WorkloadView
+from submissions.parts.optimizers import nadamw
+from submissions.parts.schedules import warmup_cosine
+from submissions.parts.spaces import ADAM_DEFAULTS, ADAM_SPACE
 
 
 class NAdamW(Submission):
@@ -22,15 +25,6 @@ class NAdamW(Submission):
     space = ADAM_SPACE
     defaults = ADAM_DEFAULTS
 
-    def configure(
-        self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace
-    ) -> tuple[Optimizer, LRScheduler]:
-        optimizer = NAdam(
-            model.parameters(),
-            lr=hp.lr,
-            betas=(1 - hp.one_minus_beta1, hp.beta2),
-            weight_decay=hp.weight_decay,
-            decoupled_weight_decay=True,
-            foreach=True,
-        )
+    def configure(self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace) -> Configured:
+        optimizer = nadamw(model, hp)
         return optimizer, warmup_cosine(optimizer, workload.step_hint, hp.warmup)

@@ -1,16 +1,21 @@
-"""SGD with Nesterov momentum (Sutskever et al., 2013), warm-up and cosine decay."""
+"""SGD with Nesterov momentum.
+
+Paper: Sutskever et al., On the Importance of Initialization and Momentum in Deep Learning, 2013, ICML.
+Variant: `torch.optim.SGD`, fused; warm-up and cosine decay.
+Claim: Nesterov's form allows larger momentum than the heavy ball and trains deep autoencoders to lower error.
+Against: heavy_ball
+"""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from submissions.base import Submission, WorkloadView
-from submissions.momentum import sgd
-from submissions.spaces import MOMENTUM_DEFAULTS, MOMENTUM_SPACE
+from submissions.base import Configured, Submission, WorkloadView
+from submissions.parts.optimizers import sgd
+from submissions.parts.schedules import warmup_cosine
+from submissions.parts.spaces import MOMENTUM_DEFAULTS, MOMENTUM_SPACE
 
 
 class Nesterov(Submission):
@@ -18,7 +23,6 @@ class Nesterov(Submission):
     space = MOMENTUM_SPACE
     defaults = MOMENTUM_DEFAULTS
 
-    def configure(
-        self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace
-    ) -> tuple[Optimizer, LRScheduler]:
-        return sgd(model, workload, hp, nesterov=True)
+    def configure(self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace) -> Configured:
+        optimizer = sgd(model, hp, nesterov=True)
+        return optimizer, warmup_cosine(optimizer, workload.step_hint, hp.warmup)

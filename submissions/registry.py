@@ -6,18 +6,24 @@ import ast
 import hashlib
 import importlib.util
 import inspect
+import json
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
+from typing import Any
 
+from submissions import points
 from submissions.base import Submission
 from submissions.by_name import OptimizerByName, parse
 
 _FOLDER = Path(__file__).parent
-_IMPORT = re.compile(r"^from submissions\.(\w+) import", re.MULTILINE)
+_IMPORT = re.compile(r"^from submissions\.([\w.]+) import", re.MULTILINE)
+LITERATURE, CALIBRATED = "literature", "calibrated"
+"""The two sets of defaults, as they are asked for: NAME@literature, NAME@calibrated."""
 
 
 class UnknownSubmissionError(ValueError):
@@ -29,18 +35,21 @@ class SubmissionRef:
     """A submission that has not been run: its name on the board and its text, a file's or one line's.
 
     `filename` is None for the one-line form. `environment` stands for what the text relies on: the shared parts of
-    this folder that it imports, and the package version that a line refers to.
+    this folder that it imports, and the package version that a line refers to. `point` is the calibrated point,
+    None where the defaults of the text itself count.
     """
 
     name: str
     text: str
     filename: str | None = None
     environment: str = ""
+    point: Mapping[str, Any] | None = None
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits over everything that makes two submissions different."""
-        facts = "\0".join([self.name, self.text, self.filename or "", self.environment])
+        """Twelve hex digits over all that makes two submissions different; comments and docstrings do not."""
+        point = "" if self.point is None else json.dumps(self.point, sort_keys=True)
+        facts = "\0".join([self.name, _code(self.text), self.filename or "", self.environment, point])
         return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
@@ -58,22 +67,12 @@ def known() -> dict[str, Path]:
 
 
 def resolve(spec: str) -> SubmissionRef:
-    """The submission that a name of this folder, a path to a .py file, or a line like torch.optim:SGD means."""
+    """The submission that a name of this folder, a path to a .py file, or a line like torch.optim:SGD means.
+
+    A name or path stands for the calibrated point where there is one; with `@literature` for the author's own
+    defaults, and the submission is then named so. Raises UnknownSubmissionError.
+    """
     spec = spec.strip()
-    if spec.endswith(".py"):
-        path = Path(spec).expanduser()
-        if not path.is_file():
-            raise UnknownSubmissionError(
-                f"there is no file {path.absolute()}; pass the path of a submission's .py file"
-            )
-        text = path.read_text()
-        name = _declared_name(text, path.name) or path.stem
-        taken = known().get(name)
-        if taken is not None and taken != path.resolve():
-            raise UnknownSubmissionError(
-                f"{path} names itself {name!r}, which submissions/{taken.name} is already; give it another `name`"
-            )
-        return SubmissionRef(name=name, text=text, filename=path.name, environment=_parts(text))
     if ":" in spec:
         try:
             module = parse(spec).module
@@ -81,19 +80,51 @@ def resolve(spec: str) -> SubmissionRef:
             raise UnknownSubmissionError(str(error)) from None
         parts = _parts((_FOLDER / "by_name.py").read_text())
         return SubmissionRef(name=spec, text=spec, environment=f"{_package_version(module)} {parts}")
+    base, at, defaults = spec.partition("@")
+    if at and defaults not in (LITERATURE, CALIBRATED):
+        raise UnknownSubmissionError(
+            f"{spec!r}: there are no defaults {defaults!r}; expected @{LITERATURE} or @{CALIBRATED}"
+        )
+    path, name = locate(base)
+    text = path.read_text()
+    calibration = points.load(path, name)
+    if defaults == CALIBRATED and calibration is None:
+        raise UnknownSubmissionError(f"{name} has not been calibrated; type: make calibrate SUBMISSION={base}")
+    own = defaults == LITERATURE
+    return SubmissionRef(
+        name=f"{name}@{LITERATURE}" if own else name,
+        text=text,
+        filename=path.name,
+        environment=_parts(text),
+        point=None if own or calibration is None else calibration.point,
+    )
+
+
+def locate(spec: str) -> tuple[Path, str]:
+    """The file that a name of this folder or a path means, and the submission's name in it.
+
+    Raises UnknownSubmissionError.
+    """
     files = known()
-    if spec not in files:
+    if spec in files:
+        return files[spec], spec
+    if not spec.endswith(".py"):
         raise UnknownSubmissionError(
             f"there is no submission {spec!r}; known: {', '.join(files)}. "
             "Or pass a path to a .py file, or a class like torch.optim:RMSprop"
         )
-    text = files[spec].read_text()
-    return SubmissionRef(name=spec, text=text, filename=files[spec].name, environment=_parts(text))
-
-
-def summary(path: Path) -> str:
-    """The first line of a submission file's docstring."""
-    return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+    path = Path(spec).expanduser()
+    if not path.is_file():
+        raise UnknownSubmissionError(
+            f"there is no file {path.absolute()}; pass the path of a submission's .py file"
+        )
+    name = _declared_name(path.read_text(), path.name) or path.stem
+    taken = files.get(name)
+    if taken is not None and taken != path.resolve():
+        raise UnknownSubmissionError(
+            f"{path} names itself {name!r}, which submissions/{taken.name} is already; give it another `name`"
+        )
+    return path, name
 
 
 def load(ref: SubmissionRef, scratch: Path) -> Submission:
@@ -143,11 +174,28 @@ def _parts(source: str) -> str:
     waiting = [source]
     while waiting:
         for name in _IMPORT.findall(waiting.pop()):
-            path = _FOLDER / f"{name}.py"
+            path = _FOLDER / f"{name.replace('.', '/')}.py"
             if name not in texts and path.exists():
                 texts[name] = path.read_text()
                 waiting.append(texts[name])
-    return hashlib.sha256("\0".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:12]
+    facts = "\0".join(_code(texts[name]) for name in sorted(texts))
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]
+
+
+@cache
+def _code(source: str) -> str:
+    """A source without its comments and docstrings, which change no result; as it is where it is no Python."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return source
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                body[0] = ast.Pass()
+    return ast.unparse(tree)
 
 
 def _package_version(module: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from submissions.schedules import warmup_cosine
+from submissions.parts.schedules import warmup_cosine
 
 
 def test_warm_up_is_linear_and_half_a_cosine_ends_at_zero() -> None:

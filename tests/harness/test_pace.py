@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.calibrate import CalibrationError, CalibrationStore, calibrate, calibrated
+from harness.pace import PaceError, PaceStore, known_pace, measure_pace
 from harness.plan import Settings, Trial
 from harness.records import Record
 from tests.scoring.build import record
@@ -38,28 +38,30 @@ def runner(seconds_per_step: Sequence[float], seen: list[Trial]):
 
 def test_the_pace_is_the_median_without_the_set_up(tmp_path: Path) -> None:
     seen: list[Trial] = []
-    pace = calibrate(Settings(results=tmp_path), WORKLOADS, "here", 2, runner([0.2, 0.1, 0.4], seen))
+    pace = measure_pace(Settings(results=tmp_path), WORKLOADS, "here", 2, runner([0.2, 0.1, 0.4], seen))
     assert pace == {w.name: pytest.approx(0.2) for w in WORKLOADS}
     assert len(seen) == 2 * len(WORKLOADS), "one on each device"
 
 
 def test_it_is_measured_once_for_each_hardware(tmp_path: Path) -> None:
     settings, seen = Settings(results=tmp_path), []
-    calibrate(settings, WORKLOADS, "here", 1, runner([0.2], seen))
-    assert calibrate(settings, WORKLOADS, "here", 1, runner([9.0], seen)) == calibrated(settings, WORKLOADS, "here")
+    measure_pace(settings, WORKLOADS, "here", 1, runner([0.2], seen))
+    assert measure_pace(settings, WORKLOADS, "here", 1, runner([9.0], seen)) == known_pace(
+        settings, WORKLOADS, "here"
+    )
     assert len(seen) == len(WORKLOADS)
-    calibrate(settings, WORKLOADS, "there", 1, runner([0.3], seen))
-    assert calibrated(settings, WORKLOADS, "there")[WORKLOADS[0].name] == pytest.approx(0.3)
-    assert calibrated(settings, WORKLOADS, "here")[WORKLOADS[0].name] == pytest.approx(0.2)
+    measure_pace(settings, WORKLOADS, "there", 1, runner([0.3], seen))
+    assert known_pace(settings, WORKLOADS, "there")[WORKLOADS[0].name] == pytest.approx(0.3)
+    assert known_pace(settings, WORKLOADS, "here")[WORKLOADS[0].name] == pytest.approx(0.2)
 
 
 def test_a_reference_that_breaks_is_reported(tmp_path: Path) -> None:
     broken = record(message="no", outcome="error")
-    with pytest.raises(CalibrationError, match=r"could not be timed on .*: no; type: make check"):
-        calibrate(Settings(results=tmp_path), WORKLOADS[:1], "here", 1, lambda trials: [broken])
+    with pytest.raises(PaceError, match=r"could not be timed on .*: no; type: make check"):
+        measure_pace(Settings(results=tmp_path), WORKLOADS[:1], "here", 1, lambda trials: [broken])
 
 
 def test_a_file_that_cannot_be_read_is_explained(tmp_path: Path) -> None:
     (tmp_path / "calibration.json").write_text("{")
-    with pytest.raises(CalibrationError, match="delete it"):
-        CalibrationStore(tmp_path).read("here")
+    with pytest.raises(PaceError, match="delete it"):
+        PaceStore(tmp_path).read("here")

@@ -1,0 +1,1 @@
+"""What submissions are put together from: schedules, clipping, weight averages, spaces."""
