@@ -1,10 +1,10 @@
 """`make calibrate`: one point of a submission's search space, found by searching all workloads of a suite together.
 
-The candidates are the author's own defaults, the point in use, the reference's point for a submission that shares its
-hyperparameters, and quasi-random points of the space. They race: all are tried on a first third of the workloads, the
-best three on the second, the best two on the last. A candidate's merit on a workload is the credit that it would have
-on the board if cost were counted in examples, against the runs of the reference that set the target; where it misses,
-how much of the way to the target was left, below 0. Nothing is counted in seconds: a busy machine changes nothing.
+The candidates are the author's own defaults, the point in use, the reference's point for a submission that has most
+of its hyperparameters, and quasi-random points of the space. They race: all are tried on a first third of the
+workloads, the best two on the others. A candidate's merit on a workload is the credit that it would have on the board
+if cost were counted in examples, against the runs of the reference that set the target; where it misses, how much of
+the way to the target was left, below 0. Nothing is counted in seconds: a busy machine changes nothing.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from submissions.registry import LITERATURE, SubmissionRef, locate, resolve
 from workloads import targets
 from workloads.base import Workload
 
-_KEPT = (3, 2)
-"""Candidates that go on after the first and the second round."""
+_FINALISTS = 2
+"""Candidates that go on after the first round."""
 
 _ALLOWED_S = 1e5
 # A root of its own: points are chosen on other draws than those that a bench is scored on.
@@ -67,7 +67,7 @@ class _Candidate:
 def calibrate(settings: Settings, specs: Sequence[str], count: int, console: Console) -> int:
     """Calibrates submissions of the folder, or of files, with `count` points of their space; keeps each point.
 
-    Raises UsageError where one cannot be calibrated, CalibrationError where one breaks.
+    Returns 0, or 1 where one broke; the others go on. Raises UsageError where one cannot be calibrated.
     """
     for spec in specs:
         if ":" in spec:
@@ -75,9 +75,14 @@ def calibrate(settings: Settings, specs: Sequence[str], count: int, console: Con
     workloads = _ordered(chosen_workloads(settings))
     with schedule.cluster(settings.ray_address) as devices:
         data.prepare(workloads, settings.data, console)
+        broken = 0
         for spec in specs:
-            _calibrate(settings, spec, count, workloads, devices, console)
-    return 0
+            try:
+                _calibrate(settings, spec, count, workloads, devices, console)
+            except CalibrationError as error:
+                broken += 1
+                console.print(f"{spec}: {error}", markup=False, soft_wrap=True)
+    return 1 if broken else 0
 
 
 def _calibrate(
@@ -94,17 +99,17 @@ def _calibrate(
     if name == REFERENCE:  # its point sets the pace: it is measured and never changed
         candidates = candidates[-1:]
     console.print(f"{name}: {len(candidates)} points on {len(workloads)} workloads", highlight=False)
-    # The player alone knows the space: a candidate's point is that of its first record, and is ordered from then on.
+    # The player alone knows the space: a point is that of its candidate's first record, and is ordered from then on.
     _try(settings, submission, candidates, workloads[:1], devices, console)
     if name != REFERENCE and (like := _like_the_reference(candidates[0].hp)):
         candidates.append(_Candidate(count + 2, like))
     tried, third = list(candidates), -(-len(workloads) // 3)
-    for start, kept in zip(range(0, len(workloads), third), (*_KEPT, 1), strict=False):
-        _try(settings, submission, candidates, workloads[start : start + third], devices, console)
+    for part in (workloads[:third], workloads[third:]):
+        _try(settings, submission, candidates, part, devices, console)
         candidates.sort(key=lambda candidate: -candidate.merit(workloads))
         for candidate in candidates:
-            console.print(f"{candidate.merit(workloads):7.3f}  {dict(candidate.hp)}", highlight=False)
-        candidates = candidates[:kept]
+            console.print(f"{candidate.merit(workloads):7.3f}  {candidate.hp}", highlight=False, soft_wrap=True)
+        candidates = candidates[:_FINALISTS]
     best = candidates[0]
     if not best.merits(workloads):
         raise CalibrationError(f"{name} is made for none of these workloads: there is nothing to calibrate")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import fmean
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -12,7 +13,7 @@ from harness.plan import Trial
 from harness.records import Outcome, Record
 
 _ROUGH_SHARE = 0.5
-"""Share of its budget that a trial is expected to take before any trial of its workload has ended."""
+"""Share of its budget that a trial is expected to take before any trial has ended."""
 
 
 class TrialProgress:
@@ -23,6 +24,7 @@ class TrialProgress:
         self._devices = devices
         self._left = {(t.workload, t.submission.name, t.study, t.trial): t for t in trials}
         self._walls: dict[str, list[float]] = {}
+        self._shares: list[float] = []
         self._bar = Progress(
             TextColumn("trials"),
             BarColumn(),
@@ -43,16 +45,17 @@ class TrialProgress:
 
     def seconds_left(self) -> float:
         """Wall seconds until the last trial ends, roughly."""
-        total = 0.0
+        total, share = 0.0, fmean(self._shares) if self._shares else _ROUGH_SHARE
         for trial in self._left.values():
             walls = self._walls.get(trial.workload)
-            total += sum(walls) / len(walls) if walls else _ROUGH_SHARE * trial.budget_s + 1.0
+            total += fmean(walls) if walls else share * trial.budget_s + 1.0
         return total / self._devices
 
     def ended(self, record: Record) -> None:
         """Shows a trial that has ended."""
         self._left.pop((record.workload, record.submission, record.study, record.trial), None)
         self._walls.setdefault(record.workload, []).append(record.wall_s)
+        self._shares.append(record.wall_s / record.budget_s)
         self._bar.update(self._task, advance=1, left=self._left_text())
         done, total = self._bar.tasks[0].completed, self._bar.tasks[0].total
         text = f"[{done:.0f}/{total:.0f}] {record.workload}  {record.submission}  study {record.study}"
