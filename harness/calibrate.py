@@ -2,9 +2,9 @@
 
 The candidates are the author's own defaults, the point in use, the reference's point for a submission that has most
 of its hyperparameters, and quasi-random points of the space. They race: all are tried on a first third of the
-workloads, the best two on the others. A candidate's merit on a workload is the credit that it would have on the board
-if cost were counted in examples, against the runs of the reference that set the target; where it misses, how much of
-the way to the target was left, below 0. Nothing is counted in seconds: a busy machine changes nothing.
+workloads, the best two on the others. A candidate's merit on a workload is the credit that it would have on the
+board if cost were counted in examples, against the runs of the reference that set the target; where it misses, how
+much of the way to the target was left, below 0. Nothing is counted in seconds: a busy machine changes nothing.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ from workloads.base import Workload
 
 _FINALISTS = 2
 """Candidates that go on after the first round."""
+
+_PRESENT, _LIKE = 10_001, 10_002
+"""The numbers of two candidates that are no points of the sequence."""
 
 _ALLOWED_S = 1e5
 # A root of its own: points are chosen on other draws than those that a bench is scored on.
@@ -95,14 +98,14 @@ def _calibrate(
         raise UsageError(str(error)) from None
     candidates = [_Candidate(number) for number in range(count + 1)]
     if present is not None:
-        candidates.append(_Candidate(count + 1, present.point))
+        candidates.append(_Candidate(_PRESENT, present.point))
     if name == REFERENCE:  # its point sets the pace: it is measured and never changed
         candidates = candidates[-1:]
     console.print(f"{name}: {len(candidates)} points on {len(workloads)} workloads", highlight=False)
-    # The player alone knows the space: a point is that of its candidate's first record, and is ordered from then on.
+    # The player alone knows the space: a point is that of its candidate's first record, and is ordered after it.
     _try(settings, submission, candidates, workloads[:1], devices, console)
     if name != REFERENCE and (like := _like_the_reference(candidates[0].hp)):
-        candidates.append(_Candidate(count + 2, like))
+        candidates.append(_Candidate(_LIKE, like))
     tried, third = list(candidates), -(-len(workloads) // 3)
     for part in (workloads[:third], workloads[third:]):
         _try(settings, submission, candidates, part, devices, console)
@@ -149,18 +152,17 @@ def _try(
     store = RecordStore(settings.results / "calibrations", settings.suite)
     fingerprint = machine.hardware().fingerprint
     recorded = {record.key: record for record in store.read()[0]}
-    orders: list[tuple[_Candidate, Trial]] = []
+    trials: list[Trial] = []
     for workload in workloads:
         for candidate in candidates:
             if workload.name in candidate.records:
                 continue
             order = _order(settings, workload, submission, candidate)
             known = recorded.get(order.key(workload, fingerprint))
-            if known is None:
-                orders.append((candidate, order))
-            else:
+            if known is not None and candidate.hp in (None, known.hp):
                 _take(candidate, known)
-    trials = [order for _, order in orders]
+            else:
+                trials.append(order)
     progress = TrialProgress(trials, devices, console)
     numbered = {candidate.number: candidate for candidate in candidates}
     with progress.shown():
