@@ -1,7 +1,7 @@
 # Pacer's verbs. Settings are make variables: make bench STUDIES=5 SUBMISSION=torch.optim:RMSprop
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup bench leaderboard ui check calibrate test proofs lint targets perf workloads submissions doctor clean
+.PHONY: help setup bench leaderboard ui check calibrate claims test proofs lint targets perf workloads submissions doctor clean
 
 RESULTS ?= results
 RULESET ?= self
@@ -51,6 +51,9 @@ check: setup  ## try SUBMISSION=x on every workload for a few steps and say what
 
 calibrate: setup  ## find one point of SUBMISSION's search space for all workloads of the suite together
 	@$(RUN) calibrate $(COMMON) --submission '$(SUBMISSION)' $(if $(POINTS),--points $(POINTS))
+
+claims: setup  ## write docs/claims.md: what became of each algorithm's claim, by the records in RESULTS
+	@$(RUN) claims $(COMMON)
 
 test: setup  ## run the quick tests
 	@.venv/bin/python -m pytest

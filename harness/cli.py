@@ -110,6 +110,37 @@ def _show_board(options: argparse.Namespace, console: Console, workloads: Sequen
     return 0
 
 
+def _claims(options: argparse.Namespace) -> int:
+    from harness.listings import claims
+    from harness.records import RecordStore
+    from harness.rules import DEFAULT_SUITE
+    from scoring.claims import as_markdown
+
+    suite, results = options.suite or DEFAULT_SUITE, Path(options.results)
+    records, _ = RecordStore(results, suite).read()
+    shown = results.relative_to(ROOT) if results.is_absolute() and results.is_relative_to(ROOT) else results
+    page = as_markdown(records, claims(), suite=suite, command=f"make claims RESULTS={shown}")
+    Path(options.to).write_text(page)
+    print(f"{options.to}: {len(page)} characters")
+    return 0
+
+
+def _archive(options: argparse.Namespace) -> int:
+    from harness.records import RecordStore
+    from harness.rules import DEFAULT_SUITE
+
+    suite = options.suite or DEFAULT_SUITE
+    records, warnings = RecordStore(Path(options.results), suite).read()
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    named = _names(options.submissions)
+    kept = [r for r in records if r.target is not None and (named is None or r.submission in named)]
+    store = RecordStore(Path(options.to), suite)
+    store.write_archive(kept)
+    print(f"{store.archive}: {len(kept)} records, {store.archive.stat().st_size} bytes")
+    return 0
+
+
 def _check(options: argparse.Namespace) -> int:
     from harness.check import check
 
@@ -272,6 +303,11 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--variants", metavar="K", type=_at_least_one, default=0, help="draw K variants as well")
     bench.add_argument("--variant-seed", metavar="N", type=int, help="repeat the draw of this seed")
     verb("leaderboard", _leaderboard, "print the leaderboard again", machine_readable, board)
+    claims = verb("claims", _claims, "write the page of what became of each algorithm's claim")
+    claims.add_argument("--to", metavar="FILE", default=str(ROOT / "docs" / "claims.md"))
+    archive = verb("archive", _archive, "keep what a board needs of the records, small enough for a repository")
+    archive.add_argument("--to", metavar="FOLDER", required=True, help="another folder of records")
+    archive.add_argument("--submissions", metavar="A,B", help="only these, as they are named on the board")
     check = verb("check", _check, "try a submission on every workload for a few steps")
     check.add_argument("--submission", metavar="X", required=True)
     calibrate = verb("calibrate", _calibrate, "find one point of a submission's space for all workloads together")

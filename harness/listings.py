@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,8 +11,9 @@ import torch
 from harness import machine
 from harness.pace import known_pace
 from harness.plan import Settings
+from scoring.claims import Claim, Expects
 from submissions import points
-from submissions.about import about
+from submissions.about import About, about
 from submissions.registry import known
 from workloads.base import Workload
 
@@ -44,20 +46,41 @@ def workloads(settings: Settings, chosen: Sequence[Workload]) -> list[dict[str, 
 def submissions() -> list[dict[str, Any]]:
     """A row a submission of the folder. `state_bytes` is what it keeps beside each parameter, in bytes, measured
     when it was calibrated, None before; `needs` what it asks for beyond a gradient a step."""
-    rows = []
-    for name, path in known().items():
-        said, calibration = about(path.read_text()), points.load(path, name)
-        size = None if calibration is None else calibration.state_bytes_per_parameter
-        rows.append(
-            {
-                "name": name,
-                "about": said.summary,
-                "paper": said.paper,
-                "ruleset": "self, external" if said.searched else "self",
-                "needs": said.needs,
-                "against": said.against,
-                "state_bytes": size,
-                "file": f"submissions/{path.name}",
-            }
+    return [
+        {
+            "name": name,
+            "about": said.summary,
+            "paper": said.paper,
+            "ruleset": "self, external" if said.searched else "self",
+            "needs": said.needs,
+            "against": said.against,
+            "state_bytes": size,
+            "file": f"submissions/{path.name}",
+        }
+        for name, path, said, size in _known()
+    ]
+
+
+def claims() -> list[Claim]:
+    """What the submissions of the folder claim, those that claim anything."""
+    return [
+        Claim(
+            name=name,
+            about=said.summary,
+            paper=said.paper or "",
+            variant=said.variant or "",
+            claim=said.claim,
+            against=said.against,
+            expects=Expects(said.expects),
+            state_bytes=size,
         )
-    return rows
+        for name, _, said, size in _known()
+        if said.claim is not None and said.against is not None
+    ]
+
+
+def _known() -> Iterator[tuple[str, Path, About, float | None]]:
+    for name, path in known().items():
+        calibration = points.load(path, name)
+        size = None if calibration is None else calibration.state_bytes_per_parameter
+        yield name, path, about(path.read_text()), size

@@ -5,11 +5,13 @@ Imports neither torch nor ray, so that scoring can read records anywhere.
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -164,12 +166,36 @@ def from_json(line: str) -> Record:
         raise ValueError(f"not a record of this version: {error}") from error
 
 
+def compact(record: Record) -> Record:
+    """What a board needs of a record: the deciding evaluations, the ledger's totals, times to a tenth of a ms."""
+    evaluations = record.evaluations
+    if record.crossing is not None:
+        place = evaluations.index(record.crossing)
+        evaluations = evaluations[place : place + 2]
+    totals: dict[str, float] = defaultdict(float)
+    for account, seconds in record.ledger:
+        totals[account] += seconds
+    failure = record.failure and replace(record.failure, traceback=None)
+    return replace(
+        record,
+        evaluations=tuple(replace(e, time_s=round(e.time_s, 4), beside={}) for e in evaluations[-2:]),
+        ledger=tuple((account, round(seconds, 4)) for account, seconds in totals.items()),
+        failure=failure,
+        **{name: round(getattr(record, name), 4) for name in _SECONDS},
+    )
+
+
+_SECONDS = ("budget_s", "evaluation_period_s", "wall_s", "started", "clock_started", "ended")
+
+
 class RecordStore:
-    """The records of one results folder: `RESULTS/SUITE/trials.jsonl`, appended to and never rewritten."""
+    """The records of one results folder: `RESULTS/SUITE/trials.jsonl`, appended to and never rewritten, and an
+    archive `trials.jsonl.gz` beside it, if there is one."""
 
     def __init__(self, results: Path, suite: str) -> None:
         self.folder = results / suite
         self.path = self.folder / "trials.jsonl"
+        self.archive = self.folder / "trials.jsonl.gz"
         self._lock = FileLock(self.folder / ".trials.lock")
 
     def append(self, record: Record) -> None:
@@ -193,17 +219,28 @@ class RecordStore:
 
     def read(self) -> tuple[list[Record], list[str]]:
         """All records, the first of each key, and a warning for each line that is not one."""
-        if not self.path.exists():
-            return [], []
         records: dict[tuple[str | int, ...], Record] = {}
         warnings: list[str] = []
-        for number, line in enumerate(self.path.read_bytes().split(b"\n"), 1):
-            if not line:
+        for path, opened in ((self.archive, gzip.open), (self.path, open)):
+            if not path.exists():
                 continue
-            try:
-                record = from_json(line.decode())
-            except ValueError as error:
-                warnings.append(f"{self.path}:{number} is not a record and was left out ({error})")
-            else:
-                records.setdefault(record.key, record)
+            with opened(path, "rb") as file:
+                lines = file.read().split(b"\n")
+            for number, line in enumerate(lines, 1):
+                if not line:
+                    continue
+                try:
+                    record = from_json(line.decode())
+                except ValueError as error:
+                    warnings.append(f"{path}:{number} is not a record and was left out ({error})")
+                else:
+                    records.setdefault(record.key, record)
         return list(records.values()), warnings
+
+    def write_archive(self, records: Iterable[Record]) -> None:
+        """Writes the archive anew, compact and sorted: the same records make the same bytes."""
+        lines = sorted(to_json(compact(record)) for record in records)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.archive.with_suffix(".partial")
+        partial.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
+        os.replace(partial, self.archive)

@@ -34,7 +34,8 @@ class Cell:
     the score before the mean. `spread`: (max - min) / median over the studies that reached the target, None for
     fewer than two. `sustained`: whether the evaluation after the crossing met the target too, in every study that
     made one; None where no study did. `failures`: what broke trials, such as
-    "2 x error in update (my.py:12): ValueError: bad beta".
+    "2 x error in update (my.py:12): ValueError: bad beta". `unsuitable`: why the submission is not made for the
+    workload, in its own words, None where it is; such a cell earns what a miss does.
     """
 
     time_s: float | None
@@ -49,6 +50,7 @@ class Cell:
     spread: float | None
     sustained: bool | None
     failures: tuple[str, ...] = ()
+    unsuitable: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +222,7 @@ def _cells(
                 credit=float(credits[s, w]),
                 **_studies(results.on(by)[s, w], results.sustained[s, w]),
                 failures=_failures(chosen.cells.get((submission, workload), ())),
+                unsuitable=_reason(chosen.cells.get((submission, workload), ())),
             )
             for w, workload in enumerate(chosen.workloads)
         }
@@ -244,6 +247,11 @@ def _failures(trials: Sequence[Record]) -> tuple[str, ...]:
     counts = Counter(_failure(r) for r in trials if r.outcome in (Outcome.ERROR, Outcome.DIVERGED))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return tuple(text if n == 1 else f"{n} x {text}" for text, n in ordered)
+
+
+def _reason(trials: Sequence[Record]) -> str | None:
+    """The first reason that a trial gave for not running."""
+    return next((r.reason for r in trials if r.outcome is Outcome.UNSUITABLE), None)
 
 
 def _failure(record: Record) -> str:

@@ -16,7 +16,7 @@ Anchored ones do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from math import comb
 
@@ -24,7 +24,7 @@ import numpy as np
 
 from scoring.scores import Array, score
 
-CHUNK = 1_000_000  # (draw, submission, workload) triples scored at a time: some 50 MB
+CHUNK = 1_000_000  # (draw, submission, workload) triples at a time: some 50 MB
 TIED_BELOW = 0.95
 
 
@@ -63,8 +63,17 @@ def draw_scores(
 ) -> Array:
     """Scores of `draws` resamples: [draws, S], from study results [S, W, K] (inf a miss, NaN no such study).
 
-    `credit` maps medians [..., S, W] to credits of that shape. Each submission has a random stream of its own, made
-    from `seed` and its name, so that adding another one does not change its anchored interval.
+    `credit` maps medians [..., S, W] to credits of that shape.
+    """
+    parts = draw_medians(studies, names, seed=seed, draws=draws)
+    return np.concatenate([score(credit(part)) for part in parts])
+
+
+def draw_medians(studies: Array, names: Sequence[str], *, seed: int, draws: int) -> Iterator[Array]:
+    """The medians of `draws` resamples in parts [n, S, W] of some 50 MB, from study results [S, W, K].
+
+    Each submission has a random stream of its own, made from `seed` and its name, so that adding another one does
+    not change its anchored interval.
     """
     if draws < 1:
         raise ValueError(f"draws is {draws}, expected 1 or more")
@@ -78,12 +87,9 @@ def draw_scores(
             of_n = counts[s] == n
             places[:, s, of_n] = np.searchsorted(cumulative[n], uniform[:, of_n], side="right")
     offsets = np.arange(submissions * workloads).reshape(submissions, workloads) * medians.shape[-1]
-    result = np.empty((draws, submissions))
     size = max(1, CHUNK // (submissions * workloads))
     for start in range(0, draws, size):
-        part = slice(start, start + size)
-        result[part] = score(credit(medians.ravel()[offsets + places[part]]))
-    return result
+        yield medians.ravel()[offsets + places[start : start + size]]
 
 
 def _medians_by_law(studies: Array) -> tuple[Array, dict[int, Array]]:

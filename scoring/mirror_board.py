@@ -172,7 +172,7 @@ def _row_values(board: Board, row: Row) -> dict[str, float]:
 
 def _row_tags(board: Board, row: Row, link: str) -> dict[str, str]:
     trials = f"{link.partition('/runs')[0]}/runs?searchFilter=" + quote(f"tags.submission = '{row.submission}'")
-    missed = [name for name, cell in row.workloads.items() if not cell.reached]
+    missed = [name for name, cell in row.workloads.items() if not cell.reached and cell.unsuitable is None]
     lines = [
         f"Rank {row.rank} with a score of {row.score:.3f} (95 % interval {_interval(row)}). "
         f"[Charts and tables]({link}), [its trials]({trials}).\n",
@@ -210,6 +210,8 @@ def _headline(board: Board, link: str) -> str:
 
 def _cell_line(name: str, cell: Cell) -> str:
     value = "missed" if cell.value is None else f"{readable(cell.value):g}"
+    if cell.unsuitable is not None:
+        value = f"does not apply: {escape.markdown(cell.unsuitable)}"
     ratio = "" if cell.ratio is None else f"{cell.ratio:.2f}"
     spread = "" if cell.spread is None else f"{cell.spread:.0%}"
     sustained = {True: "yes", False: "no", None: ""}[cell.sustained]

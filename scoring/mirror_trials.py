@@ -124,6 +124,8 @@ def _write_trial(
         "ledger": _ledger(record),
         **_provenance([record]),
     }
+    if record.reason is not None:
+        tags["reason"] = escape.plain(record.reason)[:500]
     if failure is not None:
         place = f" ({failure.file}:{failure.line})" if failure.file else ""
         what = f"{failure.kind} in {failure.hook}{place}: {failure.message[:1000]}"

@@ -87,6 +87,8 @@ def value_text(value: float, by: str) -> str:
 def _cell(board: Board, cell: Cell) -> str:
     if not cell.studies:
         return "no trials"
+    if cell.unsuitable is not None:
+        return "n/a"
     share = f" ({cell.studies_reached}/{cell.studies})" if cell.studies_reached < cell.studies else ""
     if cell.value is None:
         return f"miss{share}"
@@ -131,12 +133,11 @@ def _notes(board: Board, escaped: Callable[[str], str], bullet: str) -> list[str
         notes.append("(k/n): k of n studies reached the target; half or fewer are a miss")
     if any(cell.sustained is False for cell in cells):
         notes.append("~: in some study the evaluation after the crossing did not meet the target")
-    where: dict[tuple[str, str], list[str]] = {}
-    for row in board.rows:
-        for name, cell in row.workloads.items():
-            for text in cell.failures:
-                where.setdefault((row.submission, text), []).append(name)
-    failures = [f"{submission} on {', '.join(names)}: {text}" for (submission, text), names in where.items()]
+    reasons = _where(board, lambda cell: (cell.unsuitable,) if cell.unsuitable is not None else ())
+    if reasons:
+        notes.append("n/a: the algorithm is not made for such a workload, and earns there what a miss does")
+        notes += [f"n/a: {line}" for line in reasons]
+    failures = _where(board, lambda cell: cell.failures)
     if len(failures) > _MOST_FAILURES:
         failures[_MOST_FAILURES:] = [f"and {len(failures) - _MOST_FAILURES} more"]
     lines = []
@@ -144,6 +145,16 @@ def _notes(board: Board, escaped: Callable[[str], str], bullet: str) -> list[str
         if items:
             lines += [f"{head}:", *(f"{bullet}{escaped(item)}" for item in items), ""]
     return lines
+
+
+def _where(board: Board, texts: Callable[[Cell], Sequence[str]]) -> list[str]:
+    """What cells say, a line for each submission and text, with the workloads where it says so."""
+    where: dict[tuple[str, str], list[str]] = {}
+    for row in board.rows:
+        for name, cell in row.workloads.items():
+            for text in texts(cell):
+                where.setdefault((row.submission, text), []).append(name)
+    return [f"{submission} on {', '.join(names)}: {text}" for (submission, text), names in where.items()]
 
 
 def _blocks(

@@ -6,6 +6,7 @@
     Variant: ...
     Claim: ...
     Against: adamw
+    Expects: faster
     Needs: ...
     \"\"\"
 
@@ -18,15 +19,16 @@ import ast
 import re
 from dataclasses import dataclass
 
-_FIELD = re.compile(r"^(Paper|Variant|Claim|Against|Needs): *", re.MULTILINE)
+_FIELD = re.compile(r"^(Paper|Variant|Claim|Against|Expects|Needs): *", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class About:
     """The first line of a docstring and its fields, each in one line, None where it is left out.
 
-    `against` is the name of the submission that the claim compares with; `needs` what the algorithm asks for beyond
-    a gradient a step; `searched` whether there is a search space for the external ruleset.
+    `against` is the name of the submission that the claim compares with; `expects` what the claim lets one expect
+    of times to target: "faster" (where it is left out), "level" or "nothing". `needs` is what the algorithm asks
+    for beyond a gradient a step; `searched` tells whether there is a search space for the external ruleset.
     """
 
     summary: str
@@ -34,6 +36,7 @@ class About:
     variant: str | None = None
     claim: str | None = None
     against: str | None = None
+    expects: str = "faster"
     needs: str | None = None
     searched: bool = False
 

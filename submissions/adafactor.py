@@ -6,6 +6,7 @@ of the weights; warm-up and cosine decay of `lr`.
 Claim: Comparable to Adam for the Transformer on WMT 2014 English-German, with memory for rows and columns in
 place of matrices.
 Against: adam
+Expects: level
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Variant: `torch.optim.Adam` at half of `lr`. The code behind both versions of th
 change, so that its factor stayed at one half: this is what was measured there.
 Claim: None of its own: where diffGrad gains no more than this row, its gain is that of a smaller rate.
 Against: adam
+Expects: nothing
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Variant: `torch.optim.Adamax`; warm-up and cosine decay.
 Claim: A simpler bound on the step than Adam's, which needs no bias correction in its denominator; the paper
 reports no experiment with it.
 Against: adam
+Expects: nothing
 """
 
 from __future__ import annotations

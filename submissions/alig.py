@@ -5,6 +5,7 @@ Variant: pytorch_optimizer, with Nesterov momentum and without projection; const
 Claim: Comparable to SGD with a hand-tuned schedule, and best among adaptive methods, on SVHN, CIFAR and SNLI,
 with one constant.
 Against: nesterov
+Expects: level
 Needs: the value of the loss
 """
 

@@ -110,7 +110,7 @@ class Training:
         """What `Optimizer.step` may be given: computes the loss on a batch anew, with its gradients."""
 
         def evaluate() -> Tensor:
-            self.optimizer.zero_grad(set_to_none=True)
+            self.model.zero_grad(set_to_none=True)
             with torch.enable_grad():
                 loss = self.loss(batch)
             loss.backward()

@@ -6,6 +6,7 @@ Variant: On the reference's rule, after the same warm-up; a straight line to 0 o
 Claim: With a cooldown over 20 % of the steps matches a tuned cosine for a language model of 210 million
 parameters, at about half of its largest rate.
 Against: nadamw
+Expects: level
 """
 
 from __future__ import annotations

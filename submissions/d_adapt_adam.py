@@ -4,6 +4,7 @@ Paper: Defazio and Mishchenko, Learning-Rate-Free Learning by D-Adaptation, 2023
 Variant: The authors' dadaptation 3.2, decoupled weight decay; warm-up and cosine decay of its factor `lr`.
 Claim: Matches hand-tuned learning rates of Adam on more than a dozen problems, without a search.
 Against: adam
+Expects: level
 """
 
 from __future__ import annotations

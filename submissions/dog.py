@@ -5,6 +5,7 @@ Variant: The authors' dog-optimizer, with their polynomial-decay average for eva
 hundred times larger for models with BatchNorm, as they advise. No schedule.
 Claim: Close to SGD with a tuned learning rate on vision and language transfer tasks, without one.
 Against: sgd
+Expects: level
 Needs: weights for evaluation
 """
 

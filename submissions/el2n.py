@@ -8,6 +8,7 @@ and several labels: the mean over their units.
 Claim: Half of CIFAR-10 can be left out without loss of accuracy, a quarter of CIFAR-100, at the same number of
 steps.
 Against: nadamw
+Expects: level
 Needs: example indices
 """
 

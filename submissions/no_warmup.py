@@ -5,6 +5,7 @@ Variant: The reference with its cosine alone: an ablation of the warm-up.
 Claim: Transformers with normalization before each layer need no warm-up; BERT trains 40 % faster than one with
 normalization behind, which does.
 Against: nadamw
+Expects: level
 """
 
 from __future__ import annotations

@@ -194,7 +194,7 @@ def _code(source: str) -> str:
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             value = body[0].value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body[0] = ast.Pass()
+                body[:1] = [] if len(body) > 1 or isinstance(node, ast.Module) else [ast.Pass()]
     return ast.unparse(tree)
 
 

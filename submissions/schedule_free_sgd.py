@@ -5,6 +5,7 @@ Variant: The authors' schedulefree 1.4.1. BatchNorm's statistics are taken anew 
 eight batches and on the clock.
 Claim: Matches or beats SGD with momentum and cosine or linear decay without knowing when training stops.
 Against: nesterov
+Expects: level
 Needs: weights for evaluation
 """
 

@@ -6,6 +6,7 @@ as in the authors' releases; where the first gradient is 0 it is sqrt(size), wha
 0. Warm-up and cosine decay.
 Claim: Matches or beats AdamW for ViT on ImageNet and for GPT-2, with half of its memory.
 Against: adamw
+Expects: level
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Variant: As the authors' code runs: Armijo's test over all tensors together, the
 itself and accepted without a second test; constant rate, BatchNorm's statistics move with the first pass only.
 Claim: Faster and better generalization than SGD, and comparable to Adam, on MNIST and CIFAR with less tuning.
 Against: adam
+Expects: level
 Needs: a second loss, sometimes a second gradient
 """
 
@@ -31,9 +32,7 @@ class SMB(Submission):
 
     def update(self, training: Training, batch: Batch) -> Tensor:
         model, hp = training.model, training.hp
-        model.zero_grad(set_to_none=True)
-        loss = training.loss(batch)
-        loss.backward()
+        loss = training.closure(batch)()
         here = [parameter.grad for parameter in self.parameters]
         with torch.no_grad():
             kept = [parameter.clone() for parameter in self.parameters]
@@ -46,7 +45,7 @@ class SMB(Submission):
             with torch.no_grad():
                 for parameter, start, before in zip(self.parameters, kept, here, strict=True):
                     parameter.copy_(start + model_step(before, parameter.grad, -hp.lr * before, hp.eta))
-        return loss.detach()
+        return loss
 
 
 def model_step(before: Tensor, there: Tensor, step: Tensor, eta: float) -> Tensor:

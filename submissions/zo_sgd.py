@@ -7,6 +7,7 @@ pass only; cosine decay.
 Claim: Tunes OPT of 13 billion parameters to within 1 % of backpropagation on 7 of 11 tasks, with a twelfth of the
 memory; nothing is claimed for training from scratch.
 Against: sgd
+Expects: nothing
 Needs: forward passes only
 """
 

@@ -6,7 +6,6 @@ The optimizer must not be given a closure, which would compute the gradients aft
 from __future__ import annotations
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 
@@ -25,12 +24,6 @@ def clip_coordinates(optimizer: Optimizer, share: float) -> Optimizer:
         torch._foreach_clamp_min_(gradients, -tau)
 
     optimizer.register_step_pre_hook(clip)
-    return optimizer
-
-
-def clip_norm(optimizer: Optimizer, threshold: float) -> Optimizer:
-    """Scales the whole gradient down to a Euclidean norm of at most `threshold`."""
-    optimizer.register_step_pre_hook(lambda *_: clip_grad_norm_(_parameters(optimizer), threshold))
     return optimizer
 
 

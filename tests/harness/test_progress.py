@@ -13,3 +13,8 @@ def test_an_exception_without_a_message_is_described() -> None:
     failure = Failure(hook="update", kind="AssertionError", message="", file="x.py", line=3)
     broken = replace(record(), outcome=Outcome.ERROR, failure=failure)
     assert describe(broken) == "error in update (x.py:3): AssertionError: "
+
+
+def test_what_an_algorithm_is_not_made_for_is_described() -> None:
+    unsuitable = replace(record(), outcome=Outcome.UNSUITABLE, reason="It needs classes.", evaluations=())
+    assert describe(unsuitable) == "does not apply: It needs classes."

@@ -14,6 +14,7 @@ import pytest
 
 from harness.errors import RecordsError
 from harness.records import Evaluation, Failure, Outcome, RecordStore, from_json, to_json
+from scoring.board import build_board
 from tests.scoring.build import record
 
 
@@ -101,3 +102,33 @@ def test_several_writers_do_not_mix_their_lines(tmp_path: Path) -> None:
     records, warnings = RecordStore(tmp_path, "mini").read()
     assert len(records) == 60
     assert warnings == []
+
+
+def test_an_archive_makes_the_same_board(tmp_path: Path) -> None:
+    """Compact records say all that a board shows, in a small part of the bytes."""
+    ledger = tuple(("training", 0.25) for _ in range(40))
+    long = record("slow", values=(*[0.2] * 30, 0.95, 0.8, 0.96), time=1.0, ledger=ledger)
+    failed = record("bad", time=None, outcome="error", message="no")
+    failed = replace(failed, failure=replace(failed.failure, traceback="a line\n" * 500))
+    trials = [record(), long, record("lost", time=None), failed]
+    store = RecordStore(tmp_path / "archive", "mini")
+    store.write_archive(trials)
+    first = store.archive.read_bytes()
+    kept, warnings = store.read()
+    assert not warnings
+    assert {r.key for r in kept} == {r.key for r in trials}
+    assert build_board(kept, suite="mini").as_json() == build_board(trials, suite="mini").as_json()
+    slow = next(r for r in kept if r.submission == "slow")
+    assert [e.value for e in slow.evaluations] == [0.95, 0.8]
+    assert slow.ledger == (("training", 10.0),)
+    assert store.archive.stat().st_size < sum(len(to_json(r)) for r in trials) / 5
+    store.write_archive(kept[::-1])
+    assert store.archive.read_bytes() == first
+
+
+def test_new_records_are_read_after_the_archive(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path, "mini")
+    store.write_archive([record(study=0)])
+    store.append(record(study=1))
+    store.append(replace(record(study=0), wall_s=99.0))
+    assert [(r.study, r.wall_s) for r in store.read()[0]] == [(0, 11.0), (1, 11.0)]

@@ -104,3 +104,16 @@ def test_crossings_that_fell_back_are_marked():
 def test_plain_is_one_printable_line(text):
     assert escape.plain(text).isprintable()
     assert escape.matplotlib(text).isprintable()
+
+
+def test_what_an_algorithm_is_not_made_for_is_said():
+    extra = [
+        record("mine", name, values=(), outcome="unsuitable", reason="It needs *classes*.")
+        for name in ("digits", "flights")
+    ]
+    made = board(extra=extra)
+    cell = next(row for row in made.rows if row.submission == "mine").workloads["digits"]
+    assert (cell.unsuitable, cell.credit, cell.reached) == ("It needs *classes*.", 0, False)
+    assert "  n/a: mine on digits, flights: It needs *classes*." in as_text(made).splitlines()
+    assert "| mine | n/a | n/a |" in as_markdown(made)
+    assert "It needs \\*classes\\*." in as_markdown(made)

@@ -5,125 +5,164 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from harness.batches import EpochBatches
 from harness.plan import Trial
 from harness.records import Outcome
-from harness.trial import initial_model, run_trial
-from submissions.base import Submission, Training, WorkloadView
+from harness.trial import run_trial
+from submissions.about import about
 from submissions.registry import known, load, resolve
+from tests.submissions.rig import VIEW, advance, begin
 from workloads import registry
-from workloads.base import Workload
-from workloads.datasets.base import open_split
-from workloads.roles import parameter_roles
+from workloads.base import LossKind
 
-WORKLOAD_NAMES = [workload.name for workload in registry.suite("smoke")]
+WORKLOADS = registry.suite("smoke")
 BY_NAME = ["torch.optim:RMSprop", "torch.optim:SGD(lr=0.1, momentum=0.9)@constant", "pytorch_optimizer:AdamP"]
-BY_NAME += ["schedulefree:SGDScheduleFree(lr=0.5)@constant"]
+BY_NAME += ["schedulefree:SGDScheduleFree(lr=0.5)@constant", "torch.optim:LBFGS@constant"]
+SPECS = [*known(), *BY_NAME]
+HARDLY_LEARN = {"zo_sgd"}
+"""Those that get nowhere from scratch in so few steps, by what their papers say."""
 
 
-@pytest.mark.parametrize("name", [*known(), *BY_NAME])
-def test_defaults_lie_in_the_search_space(name: str, tmp_path: Path) -> None:
-    submission = load(resolve(name), tmp_path)
+@pytest.mark.parametrize("name", SPECS)
+def test_both_points_lie_in_the_search_space(name: str, tmp_path: Path) -> None:
+    ref = resolve(name)
+    submission = load(ref, tmp_path)
     assert submission.name == name
     assert set(submission.space) <= set(submission.defaults)
-    for key, domain in submission.space.items():
-        assert submission.defaults[key] in domain, key
+    for point in (submission.defaults, {**submission.defaults, **(ref.point or {})}):
+        assert set(point) == set(submission.defaults)
+        for key, domain in submission.space.items():
+            assert point[key] in domain, key
 
 
-@pytest.mark.parametrize("workload", WORKLOAD_NAMES)
-@pytest.mark.parametrize("name", [*known(), *BY_NAME])
-def test_it_trains_every_workload(name: str, workload: str, order: Trial) -> None:
-    record = run_trial(replace(order, submission=resolve(name), workload=workload, max_steps=20, evaluate_every=10))
-    assert record.outcome is Outcome.COMPLETE, record.failure
-    assert all(e.value is not None and e.train_loss is not None for e in record.evaluations)
+@pytest.mark.parametrize("name", known())
+def test_it_says_where_it_comes_from(name: str) -> None:
+    said = about(known()[name].read_text())
+    assert said.paper
+    assert said.variant
+    assert said.expects in ("faster", "level", "nothing")
+    assert (said.claim is None) == (said.against is None)
+    assert said.against is None or said.against in known()
+    assert said.claim or name == "sgd"
 
 
-@pytest.mark.parametrize("name", [*known(), *BY_NAME])
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+@pytest.mark.parametrize("name", SPECS)
+def test_it_takes_steps_on_every_workload_or_says_why_not(
+    name: str, workload: registry.Workload, cache: Path, tmp_path: Path
+) -> None:
+    submission, training, batches = begin(name, workload, cache, tmp_path)
+    reason = submission.unsuitable(training.workload)
+    if reason is not None:
+        assert reason.endswith(".")
+        return
+    before = [tensor.clone() for tensor in training.model.parameters()]
+    places = [tensor.data_ptr() for tensor in training.model.parameters()]
+    assert np.isfinite(advance(submission, training, batches, 4)).all()
+    kept = [tensor.clone() for tensor in training.model.parameters()]
+    submission.before_eval(training)
+    assert all(torch.isfinite(tensor).all() for tensor in training.model.parameters())
+    submission.after_eval(training)
+    after = list(training.model.parameters())
+    assert [tensor.data_ptr() for tensor in after] == places
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    for a, b in zip(kept, after, strict=True):
+        torch.testing.assert_close(a, b.detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SPECS)
 def test_it_learns(name: str, order: Trial) -> None:
-    record = run_trial(replace(order, submission=resolve(name), max_steps=200, evaluate_every=100))
-    assert record.evaluations[-1].value < 0.5  # ten digits: guessing is at 0.9
+    record = run_trial(replace(order, submission=resolve(name), max_steps=100, evaluate_every=50))
+    if record.outcome is Outcome.UNSUITABLE:
+        record = run_trial(
+            replace(order, submission=resolve(name), workload="satellite_vit", max_steps=100, evaluate_every=50)
+        )
+    assert record.outcome is Outcome.COMPLETE, record.failure
+    first, last = record.evaluations
+    if name not in HARDLY_LEARN:
+        assert last.train_loss < first.train_loss
+        assert last.value < (0.6 if record.workload == "mnist_mlp" else 0.75)  # guessing is at 0.9 and at 0.86
 
 
 @pytest.mark.parametrize("ruleset", ["self", "external"])
-def test_points_are_drawn_from_the_space_or_are_the_defaults(ruleset: str, order: Trial, tmp_path: Path) -> None:
-    submission = load(resolve("nadamw"), tmp_path)
+def test_points_are_drawn_from_the_space_or_are_the_calibrated_one(
+    ruleset: str, order: Trial, tmp_path: Path
+) -> None:
+    ref = resolve("nadamw")
+    submission = load(ref, tmp_path)
     record = run_trial(replace(order, ruleset=ruleset, trial=1))
     assert set(record.hp) == set(submission.defaults)
-    assert (record.hp == submission.defaults) == (ruleset == "self")
+    assert (record.hp == {**submission.defaults, **ref.point}) == (ruleset == "self")
     assert all(record.hp[key] in domain for key, domain in submission.space.items())
 
 
-@pytest.mark.parametrize("name", [*known(), *BY_NAME])
+@pytest.mark.parametrize("name", SPECS)
 def test_training_goes_on_from_a_saved_state(name: str, cache: Path, tmp_path: Path) -> None:
     """Steps 6 to 10 after saving and loading equal those of a run without a break, bit for bit."""
     workload = registry.find("smoke", "mnist_mlp")
-    arrays = open_split(workload.dataset.prepare(cache), "train", workload.train_examples)
-
-    def begin() -> tuple[Submission, Training]:
-        submission = load(resolve(name), tmp_path)
-        training = _training(workload, submission)
-        made = submission.configure(training.model, training.workload, training.hp)
-        training.optimizer, training.schedule = made if isinstance(made, tuple) else (made, None)
-        return submission, training
-
-    def advance(submission: Submission, training: Training, batches: EpochBatches, steps: int) -> list[float]:
-        losses = []
-        for _ in range(steps):
-            losses.append(float(submission.update(training, submission.select(training, batches))))
-            training.step += 1
-        return losses
-
-    batches = EpochBatches.of(workload, arrays, 0)
-    submission, training = begin()
+    submission, training, batches = begin(name, workload, cache, tmp_path)
+    if submission.unsuitable(training.workload) is not None:
+        workload = registry.find("smoke", "satellite_vit")
+        submission, training, batches = begin(name, workload, cache, tmp_path)
+    _seed()
     advance(submission, training, batches, 5)
     saved = copy.deepcopy((submission.state_dict(training), training.model.state_dict()))
     later = copy.deepcopy(batches)
+    _seed()
     expected = advance(submission, training, batches, 5)
 
-    submission, training = begin()
+    submission, training, _ = begin(name, workload, cache, tmp_path)
     training.model.load_state_dict(saved[1])
     submission.load_state_dict(training, saved[0])
     training.step = 5
+    _seed()
     assert advance(submission, training, later, 5) == expected
 
 
-def _training(workload: Workload, submission: Submission) -> Training:
-    model = initial_model(workload, 0)
-    view = WorkloadView(
-        loss_kind=workload.loss_kind,
-        roles=parameter_roles(model, workload.heads),
-        train_examples=1000,
-        batch_size=workload.batch_size,
-        step_hint=workload.step_hint,
-        budget_s=1.0,
-        target=0.1,
-        higher_is_better=False,
-        device=torch.device("cpu"),
-        seed=0,
-    )
-    return Training(model, view, SimpleNamespace(**submission.defaults), workload.loss, lambda: 0.0)
+def _seed() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)
 
 
-def test_evaluation_weights_differ_from_training_weights_for_schedule_free(cache: Path, tmp_path: Path) -> None:
-    workload = registry.find("smoke", "mnist_mlp")
-    arrays = open_split(workload.dataset.prepare(cache), "train", workload.train_examples)
-    submission = load(resolve("schedule_free_adamw"), tmp_path)
-    training = _training(workload, submission)
-    training.optimizer = submission.configure(training.model, training.workload, training.hp)
-    batches = EpochBatches.of(workload, arrays, 0)
-    for _ in range(3):
-        submission.update(training, submission.select(training, batches))
+@pytest.mark.parametrize("name", ["schedule_free_adamw", "schedule_free_sgd", "dog", "l_dog", "ema", "lawa"])
+def test_averages_are_judged_in_place_of_what_trains(name: str, cache: Path, tmp_path: Path) -> None:
+    submission, training, batches = begin(name, registry.find("smoke", "mnist_mlp"), cache, tmp_path)
+    advance(submission, training, batches, 12)
     before = [p.detach().clone() for p in training.model.parameters()]
     submission.before_eval(training)
     at_evaluation = [p.detach().clone() for p in training.model.parameters()]
     submission.after_eval(training)
-    after = list(training.model.parameters())
     assert not any(torch.equal(a, b) for a, b in zip(before, at_evaluation, strict=True))
-    for a, b in zip(before, after, strict=True):
-        np.testing.assert_allclose(a, b.detach(), rtol=1e-4, atol=1e-6)
+    for a, b in zip(before, training.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b.detach(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["label_smoothing", "el2n"])
+@pytest.mark.parametrize("kind", LossKind)
+def test_what_needs_classes_says_so_where_there_are_none(name: str, kind: LossKind, tmp_path: Path) -> None:
+    reason = load(resolve(name), tmp_path).unsuitable(replace(VIEW, loss_kind=kind))
+    if kind in (LossKind.CROSS_ENTROPY, LossKind.BINARY_CROSS_ENTROPY):
+        assert reason is None
+    else:
+        assert kind in reason
+
+
+def test_an_unsuitable_workload_is_an_outcome_with_its_reason(order: Trial) -> None:
+    record = run_trial(replace(order, submission=resolve("sam_on")))
+    assert record.outcome is Outcome.UNSUITABLE
+    assert "has none" in record.reason
+    assert not record.evaluations
+    assert record.failure is None
+
+
+def test_the_state_beside_the_parameters_is_measured(order: Trial) -> None:
+    sizes = {}
+    for name in ("sgd", "heavy_ball", "adamw", "ema"):
+        record = run_trial(replace(order, submission=resolve(name), max_steps=4, evaluate_every=2))
+        sizes[name] = record.state_bytes / record.parameters
+    # Four bytes a float; PyTorch keeps a step count a tensor as well, and the average holds no buffers here.
+    assert sizes == pytest.approx({"sgd": 0, "heavy_ball": 4, "adamw": 8, "ema": 12}, abs=0.1)

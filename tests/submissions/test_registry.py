@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from submissions import registry
+from harness.choose import expanded
+from submissions import points, registry
+from submissions.about import about
 from submissions.by_name import parse
 from submissions.registry import UnknownSubmissionError, known, resolve
 from submissions.space import Choice, LogUniform
@@ -46,7 +48,9 @@ def test_the_hash_follows_the_text(tmp_path: Path) -> None:
     path = tmp_path / "my.py"
     path.write_text(FILE)
     first = resolve(str(path)).hash
-    path.write_text(FILE + "\n# other")
+    path.write_text('"""Other words."""\n' + FILE + "\n# and a comment")
+    assert resolve(str(path)).hash == first
+    path.write_text(FILE.replace("...", "return None"))
     assert resolve(str(path)).hash != first
 
 
@@ -66,15 +70,16 @@ def test_a_line_is_read_into_its_parts() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("no_such", "known: adamw"),
+        ("no_such", "known: adabelief, "),
         ("no/such.py", "there is no file"),
         ("torch.optim:", "expected MODULE:CLASS"),
         ("torch.optim:SGD(0.1)", "expected MODULE:CLASS"),
         ("torch.optim:SGD(lr=open('x'))", "an argument is a literal"),
         ("torch.optim:SGD(lr=loguniform(1, 0))", "expected 0 < low < high"),
-        ("torch.optim:SGD@sometimes", "known: warmup_cosine, constant"),
+        ("torch.optim:SGD@sometimes", "known: warmup_cosine, cosine_power"),
         ("no_such_package_anywhere:SGD", "pip install no_such_package_anywhere"),
         ("os;x:SGD", "is no module name"),
+        ("adamw@tuned", "expected @literature or @calibrated"),
     ],
 )
 def test_what_is_wrong_is_said(spec: str, message: str) -> None:
@@ -86,10 +91,65 @@ def test_what_is_wrong_is_said(spec: str, message: str) -> None:
 def test_the_hash_follows_the_shared_parts_that_a_file_imports(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for name in ("nadamw", "spaces", "base"):
+    names = ("nadamw", "base", "parts/spaces", "parts/schedules", "parts/optimizers")
+    (tmp_path / "parts").mkdir()
+    for name in names:
         (tmp_path / f"{name}.py").write_text((registry._FOLDER / f"{name}.py").read_text())
     monkeypatch.setattr(registry, "_FOLDER", tmp_path)
-    first = resolve("nadamw").hash
-    with open(tmp_path / "spaces.py", "a") as file:
-        file.write("# changed")
-    assert resolve("nadamw").hash != first
+    hashes = {resolve("nadamw").hash}
+    for name in names[1:]:
+        with open(tmp_path / f"{name}.py", "a") as file:
+            file.write("CHANGED = True\n")
+        hashes.add(resolve("nadamw").hash)
+    assert len(hashes) == len(names)
+
+
+def test_a_calibrated_point_is_beside_the_file_and_part_of_the_hash(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    own = resolve(str(path))
+    assert own.point is None
+    with pytest.raises(UnknownSubmissionError, match="make calibrate SUBMISSION="):
+        resolve(f"{path}@calibrated")
+    kept = points.save(path, "mine", points.Calibration(point={"lr": 0.1}, command="by hand"))
+    assert kept == tmp_path / "calibrated" / "mine.json"
+    assert points.load(path, "mine").point == {"lr": 0.1}
+    found = resolve(str(path))
+    assert (found.name, found.point) == ("mine", {"lr": 0.1})
+    assert found == resolve(f"{path}@calibrated")
+    assert found.hash != own.hash
+    literature = resolve(f"{path}@literature")
+    assert (literature.name, literature.point) == ("mine@literature", None)
+
+
+def test_a_damaged_calibration_is_named(tmp_path: Path) -> None:
+    (tmp_path / "calibrated").mkdir()
+    (tmp_path / "calibrated" / "mine.json").write_text('{"point": 3}')
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    with pytest.raises(points.CalibrationError, match="to be without one, type: rm"):
+        resolve(str(path))
+
+
+def test_all_means_every_submission_of_the_folder() -> None:
+    assert expanded(("all",)) == tuple(known())
+    assert expanded(("adam", "all@literature"))[:2] == ("adam", f"{next(iter(known()))}@literature")
+    assert expanded(("adam", "adam")) == ("adam",)
+
+
+def test_a_docstring_is_read_by_its_fields() -> None:
+    said = about('''"""Mine: a rule.
+
+    Paper: Somebody, 2020,
+    arXiv:2001.00001.
+    Claim: Twice as fast: on everything.
+    Against: adamw
+    """
+
+class Mine(Submission):
+    space = {}
+''')
+    assert said.summary == "Mine: a rule."
+    assert said.paper == "Somebody, 2020, arXiv:2001.00001."
+    assert said.claim == "Twice as fast: on everything."
+    assert (said.against, said.expects, said.variant, said.searched) == ("adamw", "faster", None, True)

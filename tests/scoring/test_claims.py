@@ -1,0 +1,133 @@
+"""The page of claims: speed-ups, their intervals and verdicts by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.errors import RecordsError
+from harness.records import Outcome, Record
+from scoring.claims import Claim, Comparison, Expects, Speedup, Verdict, as_markdown, compare
+from scoring.selection import Selection, select
+from tests.scoring.build import table
+
+TIMES = {
+    "adam": {"a": [10, 10, 10], "b": [20, 20, 20]},
+    "mine": {"a": [5, 5, 5], "b": [10, 10, 10]},
+    "slow": {"a": [20, 30, 25], "b": [None, None, 30]},
+    "lost": {"a": [None, None, None], "b": [None, None, None]},
+}
+
+
+def chosen(records: list[Record]) -> Selection:
+    return select(records, suite="mini", workloads=None, ruleset="self", fingerprint=None)
+
+
+def claim(name: str, expects: Expects = Expects.FASTER, against: str = "adam") -> Claim:
+    return Claim(
+        name=name,
+        about=f"{name}: a rule.",
+        paper="Somebody, 2020.",
+        variant="plain",
+        claim="Better.",
+        against=against,
+        expects=expects,
+        state_bytes=8.0,
+    )
+
+
+def test_a_speed_up_without_spread_has_no_doubt() -> None:
+    found = compare(chosen(table(TIMES)), "mine", "adam")
+    assert found.workloads == {"a": Speedup(value=2, low=2, high=2), "b": Speedup(value=2, low=2, high=2)}
+    assert (found.overall.value, found.studies) == (pytest.approx(2), 3)
+
+
+def test_a_miss_counts_a_quarter_and_a_missed_baseline_four() -> None:
+    slow = compare(chosen(table(TIMES)), "slow", "adam")
+    assert slow.workloads["a"].value == pytest.approx(0.4)
+    assert (slow.workloads["a"].low, slow.workloads["a"].high) == (pytest.approx(1 / 3), pytest.approx(0.5))
+    assert slow.workloads["b"].value == pytest.approx(0.25)
+    assert slow.overall.value == pytest.approx((0.4 * 0.25) ** 0.5)
+    assert compare(chosen(table(TIMES)), "adam", "slow").workloads["b"].value == pytest.approx(4)
+
+
+def test_where_both_miss_nothing_is_told() -> None:
+    found = compare(chosen(table(TIMES)), "lost", "slow")
+    assert found.workloads["b"] is None
+    assert found.workloads["a"].value == pytest.approx(0.25)
+    records = table({"lost": TIMES["lost"], "gone": TIMES["lost"]})
+    found = compare(chosen(records), "lost", "gone")
+    assert (found.overall, found.verdict(Expects.FASTER)) == (None, None)
+    assert "cannot tell: both miss every target" in page(records, claim("lost", against="gone"))
+
+
+def test_workloads_that_one_is_not_made_for_are_left_out() -> None:
+    records = [
+        replace(r, outcome=Outcome.UNSUITABLE, reason="It needs classes.", evaluations=())
+        if (r.submission, r.workload) == ("mine", "b")
+        else r
+        for r in table(TIMES)
+    ]
+    found = compare(chosen(records), "mine", "adam")
+    assert found.workloads["b"] is None
+    assert found.overall.value == pytest.approx(2)
+    text = page(records, claim("mine"))
+    assert "n/a: It needs classes." in text
+    assert "| calibrated | 2.00x \\[2.00, 2.00\\] | n/a | 2.00x" in text
+    assert "baseline n/a" in page(records, claim("slow", against="mine"))
+
+
+def test_workloads_without_trials_are_not_run() -> None:
+    records = [r for r in table(TIMES) if (r.submission, r.workload) != ("mine", "b")]
+    assert "| calibrated | 2.00x \\[2.00, 2.00\\] | not run |" in page(records, claim("mine"))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "faster", "level"),
+    [
+        (1.1, 1.3, Verdict.HELD_UP, Verdict.HELD_UP),
+        (0.9, 1.2, Verdict.CANNOT_TELL, Verdict.HELD_UP),
+        (0.7, 0.95, Verdict.DID_NOT, Verdict.CANNOT_TELL),
+        (0.3, 0.7, Verdict.DID_NOT, Verdict.DID_NOT),
+        (0.7, 1.5, Verdict.CANNOT_TELL, Verdict.CANNOT_TELL),
+    ],
+)
+def test_verdicts_follow_the_interval(low: float, high: float, faster: Verdict, level: Verdict) -> None:
+    overall = Speedup(value=(low + high) / 2, low=low, high=high)
+    comparison = Comparison(workloads={}, overall=overall, in_steps=overall, studies=3)
+    assert comparison.verdict(Expects.FASTER) is faster
+    assert comparison.verdict(Expects.LEVEL) is level
+    assert comparison.verdict(Expects.NOTHING) is None
+
+
+def test_the_sets_of_defaults_are_compared_each_with_its_own() -> None:
+    records = table(TIMES | {"adam@literature": TIMES["slow"], "mine@literature": TIMES["adam"]})
+    text = page(records, claim("mine"), claim("slow"))
+    assert "| calibrated | 2.00x \\[2.00, 2.00\\] |" in text
+    assert "| literature | 2.50x \\[2.00, 3.00\\] | 4.00x \\[" in text
+    assert "| literature | not run |" in text
+
+
+def test_every_verdict_has_its_interval() -> None:
+    text = page(table(TIMES), *(claim(name, expects) for name in ("mine", "slow") for expects in Expects))
+    words = ("held up", "did not hold up", "cannot tell from", "no claim about speed")
+    verdicts = [line for line in text.splitlines() if line.startswith("* calibrated: ")]
+    assert len(verdicts) == 6
+    for line in verdicts:
+        assert any(word in line for word in words)
+        assert "x \\[" in line
+
+
+def test_the_same_records_make_the_same_page() -> None:
+    records = table(TIMES)
+    assert page(records, claim("mine")) == page(records[::-1], claim("mine"))
+
+
+def test_no_records() -> None:
+    with pytest.raises(RecordsError):
+        page([], claim("mine"))
+
+
+def page(records: list[Record], *claims: Claim) -> str:
+    return as_markdown(records, claims, suite="mini", command="make claims")
