@@ -1,14 +1,15 @@
 """`make calibrate`: one point of a submission's search space, found by searching all workloads of a suite together.
 
 The candidates are the author's own defaults, the point in use, the reference's point for a submission that has most
-of its hyperparameters, and quasi-random points of the space. They race: all are tried on a first third of the
-workloads, the best two on the others. A candidate's merit on a workload is the credit that it would have on the
+of its hyperparameters, and quasi-random points of the space. They race: all are tried on a first workload, the better
+half on two more, the best two on the others. A candidate's merit on a workload is the credit that it would have on the
 board if cost were counted in examples, against the runs of the reference that set the target; where it misses, how
 much of the way to the target was left, below 0. Nothing is counted in seconds: a busy machine changes nothing.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
@@ -30,8 +31,8 @@ from submissions.registry import LITERATURE, SubmissionRef, locate, resolve
 from workloads import targets
 from workloads.base import Workload
 
-_FINALISTS = 2
-"""Candidates that go on after the first round."""
+_ROUNDS = ((0, 1, 0.5), (1, 3, 0.0), (3, None, 0.0))
+"""Each round's workloads, from and to, and the share of its candidates that goes on, two at least."""
 
 _PRESENT, _LIKE = 10_001, 10_002
 """The numbers of two candidates that are no points of the sequence."""
@@ -106,13 +107,13 @@ def _calibrate(
     _try(settings, submission, candidates, workloads[:1], devices, console)
     if name != REFERENCE and (like := _like_the_reference(candidates[0].hp)):
         candidates.append(_Candidate(_LIKE, like))
-    tried, third = list(candidates), -(-len(workloads) // 3)
-    for part in (workloads[:third], workloads[third:]):
-        _try(settings, submission, candidates, part, devices, console)
+    tried = list(candidates)
+    for start, stop, share in _ROUNDS:
+        _try(settings, submission, candidates, workloads[start:stop], devices, console)
         candidates.sort(key=lambda candidate: -candidate.merit(workloads))
         for candidate in candidates:
             console.print(f"{candidate.merit(workloads):7.3f}  {candidate.hp}", highlight=False, soft_wrap=True)
-        candidates = candidates[:_FINALISTS]
+        candidates = candidates[: max(2, math.ceil(share * len(candidates)))]
     best = candidates[0]
     if not best.merits(workloads):
         raise CalibrationError(f"{name} is made for none of these workloads: there is nothing to calibrate")
@@ -218,8 +219,10 @@ def _merit(workload: Workload, record: Record) -> float:
 
 
 def _ordered(workloads: Sequence[Workload]) -> list[Workload]:
-    """The workloads that a bench runs by default first: they are the quickest, and unlike each other."""
-    return sorted(workloads, key=lambda workload: workload.name not in DEFAULT_WORKLOADS)
+    """Those that a bench runs by default first, as they are the quickest, and of them the Transformer, which forgives
+    a bad learning rate least."""
+    order = list(reversed(DEFAULT_WORKLOADS))
+    return sorted(workloads, key=lambda w: order.index(w.name) if w.name in order else len(order))
 
 
 def _state_bytes(records: Iterable[Record]) -> float | None:
