@@ -1,10 +1,11 @@
 """`make calibrate`: one point of a submission's search space, found by searching all workloads of a suite together.
 
 The candidates are the author's own defaults, the point in use, the reference's point for a submission that has most
-of its hyperparameters, and quasi-random points of the space. They race: all are tried on a first workload, the better
-half on two more, the best two on the others. A candidate's merit on a workload is the credit that it would have on the
-board if cost were counted in examples, against the runs of the reference that set the target; where it misses, how
-much of the way to the target was left, below 0. Nothing is counted in seconds: a busy machine changes nothing.
+of its hyperparameters, and quasi-random points of the space. They race: all are tried on a first workload, the
+better half on two more, the best two on the others. A candidate's merit on a workload is the credit that it would
+have on the board if cost were counted in examples, against the runs of the reference that set the target; where it
+misses, how much of the way to the target was left, below 0. Nothing is counted in seconds: a busy machine changes
+nothing.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ def _calibrate(
         candidates.sort(key=lambda candidate: -candidate.merit(workloads))
         for candidate in candidates:
             console.print(f"{candidate.merit(workloads):7.3f}  {candidate.hp}", highlight=False, soft_wrap=True)
-        candidates = candidates[: max(2, math.ceil(share * len(candidates)))]
+        if candidates[0].merits(workloads):
+            candidates = candidates[: max(2, math.ceil(share * len(candidates)))]
     best = candidates[0]
     if not best.merits(workloads):
         raise CalibrationError(f"{name} is made for none of these workloads: there is nothing to calibrate")
@@ -219,8 +221,8 @@ def _merit(workload: Workload, record: Record) -> float:
 
 
 def _ordered(workloads: Sequence[Workload]) -> list[Workload]:
-    """Those that a bench runs by default first, as they are the quickest, and of them the Transformer, which forgives
-    a bad learning rate least."""
+    """Those that a bench runs by default come first, as they are the quickest, and of them the Transformer, which
+    forgives a bad learning rate least."""
     order = list(reversed(DEFAULT_WORKLOADS))
     return sorted(workloads, key=lambda w: order.index(w.name) if w.name in order else len(order))
 
