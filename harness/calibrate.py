@@ -77,6 +77,10 @@ def calibrate(settings: Settings, specs: Sequence[str], count: int, console: Con
     for spec in specs:
         if ":" in spec:
             raise UsageError(f"{spec!r} has no file to keep its point beside; write the point into the line itself")
+        try:
+            resolve(f"{spec}@{LITERATURE}")
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     workloads = _ordered(chosen_workloads(settings))
     with schedule.cluster(settings.ray_address) as devices:
         data.prepare(workloads, settings.data, console)
@@ -93,11 +97,8 @@ def calibrate(settings: Settings, specs: Sequence[str], count: int, console: Con
 def _calibrate(
     settings: Settings, spec: str, count: int, workloads: Sequence[Workload], devices: int, console: Console
 ) -> None:
-    try:
-        path, name = locate(spec)
-        submission, present = resolve(f"{spec}@{LITERATURE}"), points.load(path, name)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    path, name = locate(spec)
+    submission, present = resolve(f"{spec}@{LITERATURE}"), points.load(path, name)
     candidates = [_Candidate(number) for number in range(count + 1)]
     if present is not None:
         candidates.append(_Candidate(_PRESENT, present.point))

@@ -58,7 +58,11 @@ def test_leaderboard_prints_a_table(results: Path, capsys: pytest.CaptureFixture
         (["leaderboard", "--results", "/nonexistent"], 1, "make bench"),
         (["bench", "--workloads", "nope"], 2, "name one of: "),
         (["bench", "--suite", "nope"], 2, "name one of: smoke, mini, base"),
-        (["bench", "--submission", "nope"], 2, "known: adamw"),
+        (["bench", "--submission", "nope"], 2, "known: adabelief"),
+        (["bench", "--submission", "adamw@tuned"], 2, "expected @literature or @calibrated"),
+        (["calibrate", "--submission", "nope"], 2, "known: adabelief"),
+        (["calibrate", "--submission", "torch.optim:SGD"], 2, "write the point into the line itself"),
+        (["claims", "--results", "/nonexistent"], 1, "make bench"),
         (["check", "--submission", "nope.py"], 2, "there is no file"),
     ],
 )
@@ -70,6 +74,25 @@ def test_bad_input_is_answered(
     assert captured.err.startswith("pacer: ")
     assert message in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_an_archive_and_the_page_of_claims_are_written(results: Path, tmp_path: Path) -> None:
+    kept, page = tmp_path / "kept", tmp_path / "claims.md"
+    assert cli.main(["archive", "--results", str(results), "--to", str(kept), "--submissions", "adamw"]) == 0
+    assert {r.submission for r in RecordStore(kept, "mini").read()[0]} == {"adamw"}
+    assert cli.main(["archive", "--results", str(results), "--to", str(kept)]) == 0
+    assert cli.main(["claims", "--results", str(kept), "--to", str(page)]) == 0
+    text = page.read_text()
+    assert f"`make claims RESULTS={kept}` makes this page" in text
+    assert "* calibrated: did not hold up: 0.50x \\[" in text, "nadamw against adamw"
+
+
+def test_what_an_algorithm_is_not_made_for_is_no_problem(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["check", "--suite", "smoke", "--workloads", "mnist_mlp", "--data", str(cache)]
+    assert cli.main([*common, "--submission", "sam_on"]) == 0
+    out = capsys.readouterr().out
+    assert "does not apply: SAM-ON moves" in out
+    assert "all is well" in out
 
 
 @pytest.mark.parametrize("arguments", [["bench", "--studies", "0"], ["bench", "--ruleset", "none"], ["nope"], []])
