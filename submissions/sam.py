@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from submissions.base import Configured, Submission, Training, WorkloadView
 from submissions.parts.optimizers import nadamw
 from submissions.parts.schedules import warmup_cosine
-from submissions.parts.sharpness import ascend_radius, ascended
+from submissions.parts.sharpness import sharpness_aware_update
 from submissions.parts.spaces import ADAM_DEFAULTS, ADAM_SPACE
 from submissions.space import LogUniform
 from workloads.base import Batch
@@ -36,10 +36,4 @@ class SAM(Submission):
         return optimizer, warmup_cosine(optimizer, workload.step_hint, hp.warmup)
 
     def update(self, training: Training, batch: Batch) -> Tensor:
-        closure = training.closure(batch)
-        loss = closure()
-        with ascended(training.model, self.perturbed, ascend_radius(self.perturbed, training.hp.rho)):
-            closure()
-        training.optimizer.step()
-        training.advance()
-        return loss
+        return sharpness_aware_update(training, batch, self.perturbed)

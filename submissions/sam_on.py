@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from submissions.base import Configured, Submission, Training, WorkloadView
 from submissions.parts.optimizers import nadamw
 from submissions.parts.schedules import warmup_cosine
-from submissions.parts.sharpness import ascend_radius, ascended
+from submissions.parts.sharpness import sharpness_aware_update
 from submissions.parts.spaces import ADAM_DEFAULTS, ADAM_SPACE
 from submissions.space import LogUniform
 from workloads.base import Batch, Role
@@ -43,10 +43,4 @@ class SAMOnlyNorms(Submission):
         return "SAM-ON moves the parameters of normalization layers, and this model has none."
 
     def update(self, training: Training, batch: Batch) -> Tensor:
-        closure = training.closure(batch)
-        loss = closure()
-        with ascended(training.model, self.perturbed, ascend_radius(self.perturbed, training.hp.rho)):
-            closure()
-        training.optimizer.step()
-        training.advance()
-        return loss
+        return sharpness_aware_update(training, batch, self.perturbed)

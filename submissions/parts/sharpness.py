@@ -8,7 +8,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from submissions.base import Training
 from submissions.parts.batch_norm import frozen_statistics
+from workloads.base import Batch
 
 
 @contextmanager
@@ -30,7 +32,14 @@ def ascended(model: nn.Module, parameters: Sequence[nn.Parameter], scale: Tensor
             torch._foreach_copy_(moved, kept)
 
 
-def ascend_radius(parameters: Sequence[nn.Parameter], radius: float) -> Tensor:
-    """The scale for `ascended` that makes a step of Euclidean length `radius`: radius / (|gradient| + 1e-12)."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    return radius / (torch.nn.utils.get_total_norm(gradients) + 1e-12)
+def sharpness_aware_update(training: Training, batch: Batch, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """A step by the gradient that is found `rho` uphill in some of the parameters, along their own gradient (Foret et
+    al., 2021, arXiv:2010.01412). Returns the loss before it."""
+    closure = training.closure(batch)
+    loss = closure()
+    length = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    with ascended(training.model, parameters, training.hp.rho / (length + 1e-12)):
+        closure()
+    training.optimizer.step()
+    training.advance()
+    return loss
