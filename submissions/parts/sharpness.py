@@ -33,8 +33,10 @@ def ascended(model: nn.Module, parameters: Sequence[nn.Parameter], scale: Tensor
 
 
 def sharpness_aware_update(training: Training, batch: Batch, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """A step by the gradient that is found `rho` uphill in some of the parameters, along their own gradient (Foret et
-    al., 2021, arXiv:2010.01412). Returns the loss before it."""
+    """A step by the gradient that is found `rho` uphill in some of the parameters, along their own gradient.
+
+    Returns the loss before it. (Foret et al., 2021, arXiv:2010.01412.)
+    """
     closure = training.closure(batch)
     loss = closure()
     length = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
