@@ -170,7 +170,7 @@ def _try(
     progress = TrialProgress(trials, devices, console)
     numbered = {candidate.number: candidate for candidate in candidates}
     with progress.shown():
-        for result in schedule.run(trials, devices):
+        for result in schedule.run(trials, devices, racing=False):
             if isinstance(result, schedule.Lost):
                 raise CalibrationError(f"{result.trial.workload}, {submission.name}: {result.reason}")
             if result.outcome is Outcome.ERROR:

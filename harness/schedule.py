@@ -21,7 +21,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from harness import machine
-from harness.errors import UsageError
+from harness.errors import PacerError, UsageError
 from harness.plan import Trial
 from harness.records import Record
 from harness.trial import run_trial
@@ -32,6 +32,10 @@ _RETRIES = 3
 
 _PATIENCE_S = 10.0
 _SHIPPED_NOT = [".venv", ".data", ".git", "results", "**/__pycache__"]
+
+
+class ClusterError(PacerError):
+    """No cluster could be started."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +50,25 @@ class Lost:
 def cluster(address: str | None) -> Iterator[int]:
     """Connects to a Ray cluster, or starts one on this machine's cores; yields the number of devices.
 
-    Raises UsageError where there is none at `address`.
+    Raises UsageError where there is none at `address`, ClusterError where none starts.
     """
     common = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         cores = len(machine.usable_cores())
-        # Ray nices its workers by 15 unless told otherwise; trials must not give way to anything.
-        ray.init(
-            address="local",
-            num_cpus=cores,
-            include_dashboard=False,
-            object_store_memory=100 * 2**20,
-            _system_config={"worker_niceness": 0},
-            **common,
-        )
+        try:
+            # Ray nices its workers by 15 unless told otherwise; trials must not give way to anything.
+            ray.init(
+                address="local",
+                num_cpus=cores,
+                include_dashboard=False,
+                object_store_memory=100 * 2**20,
+                _system_config={"worker_niceness": 0},
+                **common,
+            )
+        except Exception as error:  # Ray raises no narrower one
+            raise ClusterError(
+                f"Ray did not start on this machine ({error}); where it is merely busy, type the same command again"
+            ) from error
     else:
         try:
             _knock(address)
@@ -106,10 +115,13 @@ def prepare(datasets: Sequence[Dataset], cache: Path) -> Iterator[str]:
             yield name
 
 
-def run(trials: Sequence[Trial], devices: int, recorded: Iterable[Record] = ()) -> Iterator[Record | Lost]:
+def run(
+    trials: Sequence[Trial], devices: int, recorded: Iterable[Record] = (), *, racing: bool = True
+) -> Iterator[Record | Lost]:
     """Runs trials as devices fall free and yields their records as they come, in any order.
 
-    A trial that starts while its study has a result already, in `recorded` or since, is told the time to beat.
+    A trial that starts while its study has a result already, in `recorded` or since, is told the time to beat, unless
+    `racing` is off.
     """
     waiting = list(reversed(trials))
     running: dict[ray.ObjectRef, Trial] = {}
@@ -119,7 +131,8 @@ def run(trials: Sequence[Trial], devices: int, recorded: Iterable[Record] = ()) 
     while waiting or running:
         while waiting and len(running) < 2 * devices:  # a queue as long as the cluster, so that no device waits
             trial = waiting.pop()
-            trial = dataclasses.replace(trial, cutoff_s=best.get(_study_of_trial(trial), trial.cutoff_s))
+            if racing:
+                trial = dataclasses.replace(trial, cutoff_s=best.get(_study_of_trial(trial), trial.cutoff_s))
             running[_run.remote(trial)] = trial
         done, _ = ray.wait(list(running), num_returns=1)
         for reference in done:
