@@ -2,10 +2,10 @@
 
 The candidates are the author's own defaults, the point in use, the reference's point for a submission that has most
 of its hyperparameters, and quasi-random points of the space. They race: all are tried on a first workload, the
-better half on two more, the best two on the others. A candidate's merit on a workload is the credit that it would
-have on the board if cost were counted in examples, against the runs of the reference that set the target; where it
-misses, how much of the way to the target was left, below 0. Nothing is counted in seconds: a busy machine changes
-nothing.
+better half on two more, and on the others the best, with the second where that is near. A candidate's merit on a
+workload is the credit that it would have on the board if cost were counted in examples, against the runs of the
+reference that set the target; where it misses, how much of the way to the target was left, below 0. Nothing is
+counted in seconds: a busy machine changes nothing.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ from submissions.registry import LITERATURE, SubmissionRef, locate, resolve
 from workloads import targets
 from workloads.base import Workload
 
-_ROUNDS = ((0, 1, 0.5), (1, 3, 0.0), (3, None, 0.0))
-"""Each round's workloads, from and to, and the share of its candidates that goes on, two at least."""
+_ROUNDS = ((0, 1), (1, 3), (3, None))
+"""Each round's workloads, from and to."""
+
+_NEAR = 0.25
+"""The second is near where its mean merit is at most this far below the best one's."""
 
 _PRESENT, _LIKE = 10_001, 10_002
 """The numbers of two candidates that are no points of the sequence."""
@@ -110,13 +113,12 @@ def _calibrate(
     if name != REFERENCE and (like := _like_the_reference(candidates[0].hp)):
         candidates.append(_Candidate(_LIKE, like))
     tried = list(candidates)
-    for start, stop, share in _ROUNDS:
+    for number, (start, stop) in enumerate(_ROUNDS):
         _try(settings, submission, candidates, workloads[start:stop], devices, console)
         candidates.sort(key=lambda candidate: -candidate.merit(workloads))
         for candidate in candidates:
             console.print(f"{candidate.merit(workloads):7.3f}  {candidate.hp}", highlight=False, soft_wrap=True)
-        if candidates[0].merits(workloads):
-            candidates = candidates[: max(2, math.ceil(share * len(candidates)))]
+        candidates = _survivors(candidates, workloads, number)
     best = candidates[0]
     if not best.merits(workloads):
         raise CalibrationError(f"{name} is made for none of these workloads: there is nothing to calibrate")
@@ -135,6 +137,16 @@ def _calibrate(
     )
     kept_in = points.save(path, name, found)
     console.print(f"{name}: {best.merit(workloads):.3f}, kept in {kept_in}", highlight=False, soft_wrap=True)
+
+
+def _survivors(ranked: Sequence[_Candidate], workloads: Sequence[Workload], number: int) -> list[_Candidate]:
+    """Who goes on after a round: the better half after the first, then the best and the second where it is near."""
+    best = ranked[0]
+    if not best.merits(workloads):  # not made for the workloads so far: nobody was tried
+        return list(ranked)
+    if number == 0:
+        return list(ranked[: max(2, math.ceil(len(ranked) / 2))])
+    return [each for each in ranked[:2] if each.merit(workloads) >= best.merit(workloads) - _NEAR]
 
 
 def _like_the_reference(defaults: Mapping[str, Any]) -> Mapping[str, Any] | None:

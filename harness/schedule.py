@@ -120,8 +120,8 @@ def run(
 ) -> Iterator[Record | Lost]:
     """Runs trials as devices fall free and yields their records as they come, in any order.
 
-    A trial that starts while its study has a result already, in `recorded` or since, is told the time to beat, unless
-    `racing` is off.
+    With `racing`, a trial that starts while its study has a result already, in `recorded` or since, is told the
+    time to beat.
     """
     waiting = list(reversed(trials))
     running: dict[ray.ObjectRef, Trial] = {}

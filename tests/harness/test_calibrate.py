@@ -70,6 +70,21 @@ def test_workloads_that_a_submission_is_not_made_for_do_not_count() -> None:
     assert candidate.merit([WORKLOAD]) == 0
 
 
+def test_the_better_half_goes_on_and_then_a_near_second() -> None:
+    start = median(r["validation"][0] for r in EVIDENCE["reference"])
+    ranked = []
+    for number, share in enumerate((0.1, 0.2, 0.5, 0.9, 1.0)):  # of the way that was left
+        value = WORKLOAD.target + share * (start - WORKLOAD.target)
+        missed = run(values=(start, value), time=1.0, outcome="complete")
+        ranked.append(calibration._Candidate(number, {}, {WORKLOAD.name: missed}))
+    numbers = [c.number for c in calibration._survivors(ranked, [WORKLOAD], 0)]
+    assert numbers == [0, 1, 2]
+    assert [c.number for c in calibration._survivors(ranked, [WORKLOAD], 1)] == [0, 1]
+    assert [c.number for c in calibration._survivors(ranked[1:], [WORKLOAD], 1)] == [1]
+    untried = [calibration._Candidate(number) for number in range(3)]
+    assert calibration._survivors(untried, [WORKLOAD], 1) == untried
+
+
 def test_the_references_point_is_tried_where_it_fits() -> None:
     adam = {"lr": 1e-3, "one_minus_beta1": 0.1, "beta2": 0.999, "warmup": 0.05, "own": 3}
     like = calibration._like_the_reference(adam)
