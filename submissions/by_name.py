@@ -9,7 +9,8 @@ Arguments are passed to the class; those given as a domain are searched in the e
 middle of the domain in the self-tuning one. Where no learning rate is given, the external ruleset searches a
 factor of ten around the class's own. The learning rate follows the reference's warm-up and cosine unless
 another schedule is named after `@`, so that what differs from the reference is the update rule. A class that has
-`train()` and `eval()` modes is put in the right one around evaluations, and its `step` is given a closure.
+`train()` and `eval()` modes is put in the right one around evaluations, and its `step` is given a closure
+where it takes one.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class OptimizerByName(Submission):
         self._class = getattr(importlib.import_module(spec.module), spec.class_name, None)
         if not (inspect.isclass(self._class) and issubclass(self._class, Optimizer)):
             raise TypeError(f"{spec.module}:{spec.class_name} is not a subclass of torch.optim.Optimizer")
+        self._takes_closure = len(inspect.signature(self._class.step).parameters) > 1
         self.name = text  # type: ignore[misc]
         self._fixed = {k: v for k, v in spec.arguments.items() if not isinstance(v, Domain)}
         space = {k: v for k, v in spec.arguments.items() if isinstance(v, Domain)}
@@ -106,10 +108,20 @@ class OptimizerByName(Submission):
         return optimizer, self._schedule(optimizer, workload.step_hint)
 
     def update(self, training: Training, batch: Batch) -> Tensor:
-        # By a closure, which most optimizers merely call once and some cannot do without.
-        loss = training.optimizer.step(training.closure(batch))
+        closure, losses = training.closure(batch), []
+
+        def evaluate() -> Tensor:
+            losses.append(closure())
+            return losses[-1]
+
+        # Most optimizers merely call a closure once, some cannot do without one, and a few know none.
+        if self._takes_closure:
+            training.optimizer.step(evaluate)
+        else:
+            evaluate()
+            training.optimizer.step()
         training.advance()
-        return loss
+        return losses[0]
 
     def before_eval(self, training: Training) -> None:
         _switch_mode(training.optimizer, "eval")

@@ -142,6 +142,38 @@ def test_averages_are_judged_in_place_of_what_trains(name: str, cache: Path, tmp
         torch.testing.assert_close(a, b.detach(), rtol=1e-4, atol=1e-6)
 
 
+STEPS = """
+import torch
+
+
+class {name}(torch.optim.Optimizer):
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, {{"lr": lr}})
+
+    @torch.no_grad()
+    def step(self{argument}):
+        {first}
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.sub_(p.grad, alpha=group["lr"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("argument", "first"), [("", "pass"), (", closure=None", "closure and closure()"), (", closure", "closure()")]
+)
+def test_a_class_by_name_may_take_a_closure_or_none_and_return_what_it_likes(
+    argument: str, first: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"Plain{len(argument)}"
+    (tmp_path / f"{name.lower()}.py").write_text(STEPS.format(name=name, argument=argument, first=first))
+    monkeypatch.syspath_prepend(tmp_path)
+    workload = registry.find("smoke", "mnist_mlp")
+    found = begin(f"{name.lower()}:{name}(lr=0.1)@constant", workload, cache, tmp_path)
+    expected = begin("torch.optim:SGD(lr=0.1)@constant", workload, cache, tmp_path)
+    assert advance(*found, 5) == pytest.approx(advance(*expected, 5), rel=1e-6)
+
+
 @pytest.mark.parametrize("name", ["label_smoothing", "el2n"])
 @pytest.mark.parametrize("kind", LossKind)
 def test_what_needs_classes_says_so_where_there_are_none(name: str, kind: LossKind, tmp_path: Path) -> None:
