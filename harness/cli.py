@@ -22,6 +22,7 @@ from harness.errors import PacerError, UsageError
 from harness.machine import ROOT
 
 _STOPPED = 130
+_MANY = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,8 +102,12 @@ def _show_board(options: argparse.Namespace, console: Console, workloads: Sequen
     from scoring.mirror import MirrorError, default_uri, mirror
 
     uri = options.tracking_uri or default_uri(results)
+    doing = f"bringing MLflow up to date with {len(records)} trials (a fresh store takes some minutes a thousand)"
+    if not console.is_terminal and len(records) >= _MANY:
+        console.print(doing, highlight=False, soft_wrap=True)
     try:
-        mirror(records, [whole], tracking_uri=uri)
+        with console.status(doing):
+            mirror(records, [whole], tracking_uri=uri)
     except MirrorError as error:
         console.print(f"warning: {error}", markup=False)
     else:
