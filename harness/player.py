@@ -137,6 +137,7 @@ class _Stage:
             _check_places(training.model, places)
             facts = {"examples": batches.examples, "train_loss": loss, "complete": complete}
             if first:
+                self.hook = "state_dict"
                 facts["state_bytes"] = _state_bytes(submission.state_dict(training))
             self.send("border", step=training.step, **facts)
             border = self._await_referee()

@@ -222,7 +222,7 @@ def _cells(
                 credit=float(credits[s, w]),
                 **_studies(results.on(by)[s, w], results.sustained[s, w]),
                 failures=_failures(chosen.cells.get((submission, workload), ())),
-                unsuitable=_reason(chosen.cells.get((submission, workload), ())),
+                unsuitable=chosen.reason(submission, workload),
             )
             for w, workload in enumerate(chosen.workloads)
         }
@@ -247,11 +247,6 @@ def _failures(trials: Sequence[Record]) -> tuple[str, ...]:
     counts = Counter(_failure(r) for r in trials if r.outcome in (Outcome.ERROR, Outcome.DIVERGED))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return tuple(text if n == 1 else f"{n} x {text}" for text, n in ordered)
-
-
-def _reason(trials: Sequence[Record]) -> str | None:
-    """The first reason that a trial gave for not running."""
-    return next((r.reason for r in trials if r.outcome is Outcome.UNSUITABLE), None)
 
 
 def _failure(record: Record) -> str:

@@ -200,7 +200,7 @@ def _section(chosen: Selection, claim: Claim, comparisons: Mapping[str, Comparis
     for line in (claim.about, claim.paper, f"Variant: {claim.variant}"):
         yield f"{escape.markdown(line)}\n"
     yield f"**Claim against {escape.markdown(claim.against)}:** {escape.markdown(claim.claim)}\n"
-    reasons = [reason for w in chosen.workloads if (reason := _reason(chosen, claim.name, w))]
+    reasons = [reason for w in chosen.workloads if (reason := chosen.reason(claim.name, w))]
     for reason in dict.fromkeys(reasons):
         yield f"n/a: {escape.markdown(reason)}\n"
     yield f"| defaults | {' | '.join(map(escape.markdown, chosen.workloads))} | over all | in steps |"
@@ -233,12 +233,7 @@ def _silent(chosen: Selection, submission: str, workload: str) -> str | None:
     """What the page says where a submission has no result on a workload; None where it has one."""
     if (submission, workload) not in chosen.cells:
         return "not run"
-    return "n/a" if _reason(chosen, submission, workload) else None
-
-
-def _reason(chosen: Selection, submission: str, workload: str) -> str | None:
-    """Why the submission is not made for the workload, None where it is."""
-    return next((r.reason for r in chosen.cells.get((submission, workload), ()) if r.reason is not None), None)
+    return "n/a" if chosen.reason(submission, workload) else None
 
 
 def _text(speedup: Speedup | None) -> str:

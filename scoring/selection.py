@@ -24,6 +24,10 @@ class Selection:
     code: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    def reason(self, submission: str, workload: str) -> str | None:
+        """Why the submission is not made for the workload, in its own words; None where it is."""
+        return next((r.reason for r in self.cells.get((submission, workload), ()) if r.reason is not None), None)
+
     def of_workload(self, workload: str) -> list[Record]:
         """All trials on one workload."""
         return [r for (_, name), trials in self.cells.items() if name == workload for r in trials]

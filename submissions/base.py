@@ -106,13 +106,13 @@ class Training:
         """Mean loss of the model on a batch, a scalar with its graph."""
         return self.loss_function(self.model(*batch.inputs), batch, label_smoothing=label_smoothing).mean()
 
-    def closure(self, batch: Batch) -> Callable[[], Tensor]:
+    def closure(self, batch: Batch, label_smoothing: float = 0.0) -> Callable[[], Tensor]:
         """What `Optimizer.step` may be given: computes the loss on a batch anew, with its gradients."""
 
         def evaluate() -> Tensor:
             self.model.zero_grad(set_to_none=True)
             with torch.enable_grad():
-                loss = self.loss(batch)
+                loss = self.loss(batch, label_smoothing)
             loss.backward()
             return loss.detach()
 
@@ -166,12 +166,10 @@ class Submission(ABC):
     def update(self, training: Training, batch: Batch) -> Tensor:
         """Makes one step and returns its loss. The schedule and the average advance with the optimizer."""
         assert training.optimizer is not None, "a submission whose configure returns None overrides update"
-        training.optimizer.zero_grad(set_to_none=True)
-        loss = training.loss(batch)
-        loss.backward()
+        loss = training.closure(batch)()
         training.optimizer.step()
         training.advance()
-        return loss.detach()
+        return loss
 
     def before_eval(self, training: Training) -> None:
         """Puts the weights to be judged into the model, on the clock."""

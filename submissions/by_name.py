@@ -9,8 +9,8 @@ Arguments are passed to the class; those given as a domain are searched in the e
 middle of the domain in the self-tuning one. Where no learning rate is given, the external ruleset searches a
 factor of ten around the class's own. The learning rate follows the reference's warm-up and cosine unless
 another schedule is named after `@`, so that what differs from the reference is the update rule. A class that has
-`train()` and `eval()` modes is put in the right one around evaluations, and its `step` is given a closure
-where it takes one.
+`train()` and `eval()` modes is evaluated in the latter, with BatchNorm's statistics taken anew, and its `step` is
+given a closure where it takes one.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from submissions.base import Configured, Submission, Training, WorkloadView
+from submissions.parts.modes import ModeAverage
 from submissions.parts.schedules import SCHEDULES
 from submissions.space import Choice, Domain, LogUniform, Uniform
 from workloads.base import Batch
@@ -104,8 +105,9 @@ class OptimizerByName(Submission):
 
     def configure(self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace) -> Configured:
         optimizer = self._class(model.parameters(), **self._fixed, **vars(hp))
-        _switch_mode(optimizer, "train")
-        return optimizer, self._schedule(optimizer, workload.step_hint)
+        # Optimizers that average iterates (schedulefree) refuse to step in the wrong mode; most have no modes.
+        average = ModeAverage(model, optimizer) if hasattr(optimizer, "eval") else None
+        return optimizer, self._schedule(optimizer, workload.step_hint), average
 
     def update(self, training: Training, batch: Batch) -> Tensor:
         closure, losses = training.closure(batch), []
@@ -122,16 +124,3 @@ class OptimizerByName(Submission):
             training.optimizer.step()
         training.advance()
         return losses[0]
-
-    def before_eval(self, training: Training) -> None:
-        _switch_mode(training.optimizer, "eval")
-
-    def after_eval(self, training: Training) -> None:
-        _switch_mode(training.optimizer, "train")
-
-
-def _switch_mode(optimizer: Optimizer | None, mode: str) -> None:
-    # Optimizers that average their iterates (schedulefree) refuse to step in the wrong mode; most have no modes.
-    switch = getattr(optimizer, mode, None)
-    if switch is not None:
-        switch()

@@ -38,9 +38,7 @@ class LabelSmoothing(Submission):
         return f"Label smoothing needs classes as targets, and the loss here is {workload.loss_kind}."
 
     def update(self, training: Training, batch: Batch) -> Tensor:
-        training.optimizer.zero_grad(set_to_none=True)
-        loss = training.loss(batch, label_smoothing=training.hp.smoothing)
-        loss.backward()
+        loss = training.closure(batch, training.hp.smoothing)()
         training.optimizer.step()
         training.advance()
-        return loss.detach()
+        return loss

@@ -17,13 +17,13 @@ from torch import nn
 from submissions.base import Configured, Submission, WorkloadView
 from submissions.parts.optimizers import nadamw
 from submissions.parts.schedules import warmup_cosine
-from submissions.parts.spaces import ADAM_DEFAULTS, ADAM_SPACE
+from submissions.parts.spaces import UNWARMED_DEFAULTS, UNWARMED_SPACE
 
 
 class NoWarmup(Submission):
     name = "no_warmup"
-    space = {key: domain for key, domain in ADAM_SPACE.items() if key != "warmup"}
-    defaults = {key: value for key, value in ADAM_DEFAULTS.items() if key != "warmup"}
+    space = UNWARMED_SPACE
+    defaults = UNWARMED_DEFAULTS
 
     def configure(self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace) -> Configured:
         optimizer = nadamw(model, hp)

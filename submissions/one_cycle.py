@@ -18,16 +18,14 @@ from torch import nn
 from submissions.base import Configured, Submission, WorkloadView
 from submissions.parts.optimizers import nadamw
 from submissions.parts.schedules import one_cycle
-from submissions.parts.spaces import ADAM_DEFAULTS, ADAM_SPACE
+from submissions.parts.spaces import UNWARMED_DEFAULTS, UNWARMED_SPACE
 from submissions.space import Choice
 
 
 class OneCycle(Submission):
     name = "one_cycle"
-    space = {key: domain for key, domain in ADAM_SPACE.items() if key != "warmup"} | {
-        "rise": Choice(0.2, 0.3, 0.45)
-    }
-    defaults = {key: value for key, value in ADAM_DEFAULTS.items() if key != "warmup"} | {"rise": 0.45}
+    space = UNWARMED_SPACE | {"rise": Choice(0.2, 0.3, 0.45)}
+    defaults = UNWARMED_DEFAULTS | {"rise": 0.45}
 
     def configure(self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace) -> Configured:
         optimizer = nadamw(model, hp)

@@ -151,6 +151,7 @@ def load(ref: SubmissionRef, scratch: Path) -> Submission:
     return classes[0]()
 
 
+@cache
 def _declared_name(source: str, filename: str) -> str | None:
     """The `name = "..."` of the first class that subclasses Submission; None where none can be read."""
     try:

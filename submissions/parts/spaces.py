@@ -26,6 +26,10 @@ ADAM_SPACE = {
 ADAM_DEFAULTS = {**ADAPTIVE_DEFAULTS, "weight_decay": 0.01}
 """The same with decoupled weight decay."""
 
+UNWARMED_SPACE = {key: domain for key, domain in ADAM_SPACE.items() if key != "warmup"}
+UNWARMED_DEFAULTS = {key: value for key, value in ADAM_DEFAULTS.items() if key != "warmup"}
+"""That again, for schedules that have no warm-up to set."""
+
 MOMENTUM_SPACE = {
     "lr": LogUniform(2e-2, 2.0),
     "one_minus_momentum": LogUniform(0.02, 0.3),
