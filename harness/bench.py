@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from harness import data, machine, schedule
+from harness import data, machine, packages, schedule
 from harness.choose import chosen_submissions, chosen_workloads
 from harness.pace import PaceError, measure_pace
 from harness.plan import Settings, plan
@@ -72,6 +72,8 @@ def bench(settings: Settings, console: Console) -> BenchReport:
             suite=settings.suite, workloads=names, started=started, wall_s=time.perf_counter() - wall
         )
 
+    for submission in submissions:
+        packages.install(submission, settings.data)  # here already, so that what cannot be had is said at once
     keep_sources(settings, submissions)
     with schedule.cluster(settings.ray_address) as devices:
         os.nice(max(0, _DRIVER_NICENESS - os.nice(0)))
@@ -120,7 +122,7 @@ def keep_sources(settings: Settings, submissions: Iterable[SubmissionRef]) -> No
         path = folder / f"{ref.hash}.txt"
         if not path.exists():
             partial = path.with_suffix(f".{os.getpid()}.partial")
-            partial.write_text(f"# {ref.name} {ref.filename or ''} {ref.environment}\n{ref.text}")
+            partial.write_text(f"# {ref.name} {ref.filename or ''} {ref.environment}\n{ref.source}")
             partial.replace(path)
 
 

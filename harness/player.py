@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import random
+import site
 import threading
 import time
 import traceback
@@ -27,8 +28,9 @@ from torch import Tensor, nn
 from harness import machine, seeds
 from harness.batches import EpochBatches
 from harness.plan import Trial
-from harness.records import Failure
-from submissions.base import Submission, Training, TrainingComplete, WorkloadView
+from harness.records import Failure, Outcome
+from harness.seeds import NoPointLeft
+from submissions.base import Submission, Training, TrainingComplete, Validation, WorkloadView
 from submissions.registry import load
 from workloads import registry
 from workloads.base import Arrays, Workload
@@ -41,12 +43,14 @@ _Place = tuple[int, torch.Size, torch.dtype]
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What the player is told when it starts: the trial, its dataset's folder, a scratch folder and its core."""
+    """What the player is told when it starts: the trial, its dataset's folder, a scratch folder, its core, and the
+    folder of packages that the submission asks for beside ours."""
 
     trial: Trial
     data: Path
     scratch: Path
     core: int | None
+    packages: Path | None
 
 
 def play(part: Part, connection: Connection, lifeline: Connection, evaluation_due: Any) -> None:
@@ -89,14 +93,21 @@ class _Stage:
         _warm_up(workload, arrays)
         seed = seeds.submission_seed(trial.seed, workload.name, trial.submission.name, trial.study, trial.trial)
         _seed_everything(seed)
-        submission = load(trial.submission, self._part.scratch)
-        hp = _point(trial, submission)
+        if self._part.packages is not None:
+            site.addsitedir(str(self._part.packages))
+        submission = load(trial.submission, self._part.scratch, workload)
+        try:
+            hp = _point(trial, submission)
+        except NoPointLeft as none:
+            self.send("loaded", hp={}, batch_size=0, declined=(Outcome.COMPLETE, str(none)))
+            return
         view = _view(workload, arrays, trial.budget_s, seed)
         self.hook = "unsuitable"
-        unsuitable = submission.unsuitable(view)
+        reason = submission.unsuitable(view)
         self.hook = "batch_size"
-        self.send("loaded", hp=hp, batch_size=submission.batch_size(view), unsuitable=unsuitable)
-        if unsuitable is not None:
+        declined = None if reason is None else (Outcome.UNSUITABLE, reason)
+        self.send("loaded", hp=hp, batch_size=submission.batch_size(view), declined=declined)
+        if declined is not None:
             return
 
         model: nn.Module = self._connection.recv()  # the clock runs from here on
@@ -113,7 +124,7 @@ class _Stage:
         self, submission: Submission, training: Training, batches: EpochBatches, places: Mapping[str, _Place]
     ) -> None:
         self.send("configured")
-        border = self._await_referee()
+        border = self._await_referee(training)
         losses: list[Tensor | float] = []
         complete, first = False, True
         while True:
@@ -140,14 +151,16 @@ class _Stage:
                 self.hook = "state_dict"
                 facts["state_bytes"] = _state_bytes(submission.state_dict(training))
             self.send("border", step=training.step, **facts)
-            border = self._await_referee()
+            border = self._await_referee(training)
             first = False
             self.hook = "after_eval"
             submission.after_eval(training)
 
-    def _await_referee(self) -> int | None:
+    def _await_referee(self, training: Training) -> int | None:
         """Waits for leave to go on; returns the step of the next border, None where only the clock decides."""
         leave = json.loads(self._connection.recv_bytes())
+        if training.step:
+            training.evaluations += (Validation(training.step, leave["submission_s"], leave["value"]),)
         self._clock_s, self._clock_from = leave["submission_s"], time.perf_counter()
         return leave["border"]
 

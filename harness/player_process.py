@@ -96,10 +96,10 @@ class PlayerProcess:
         """Asks the player to stop after the step under way."""
         self._evaluation_due.value = 1
 
-    def proceed(self, submission_s: float, border: int | None) -> None:
-        """Gives leave to train on, up to step `border` or until asked."""
+    def proceed(self, submission_s: float, border: int | None, value: float | None = None) -> None:
+        """Gives leave to train on, up to step `border` or until asked; `value` is what was just evaluated."""
         self._evaluation_due.value = 0
-        leave = {"submission_s": submission_s, "border": border}
+        leave = {"submission_s": submission_s, "border": border, "value": value}
         with contextlib.suppress(ConnectionError):
             self._connection.send_bytes(json.dumps(leave).encode())
 

@@ -70,7 +70,7 @@ class Record:
     `ledger` lists (account, seconds) in the order in which they were spent. `fingerprint` names the hardware
     that the trial is comparable on. `variant_of` names the workload that this one is a variant of. `target` is
     None only while targets are being set. `started`, `clock_started` and `ended` are Unix times; `worker` is the
-    host and process of the referee. `reason` is the submission's sentence on why it is unsuitable. `parameters`
+    host and process of the referee. `reason` is the sentence on why a trial ended before it began. `parameters`
     counts the model's; `state_bytes` is what the submission keeps beside them, at the first evaluation.
     """
 

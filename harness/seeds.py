@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
 
-from submissions.space import Domain
+from submissions.space import Points, Space
 
 
 def _word(name: str) -> int:
@@ -36,12 +35,19 @@ def submission_seed(root: int, workload: str, submission: str, study: int, trial
     return _derive("submission", root, workload, submission, study, trial)
 
 
-def point(
-    space: Mapping[str, Domain], root: int, workload: str, submission: str, study: int, trial: int
-) -> dict[str, Any]:
-    """Hyperparameter point number `trial` of a study: scrambled Halton, one sequence a study."""
+class NoPointLeft(Exception):
+    """A study has had all points of a list."""
+
+
+def point(space: Space, root: int, workload: str, submission: str, study: int, trial: int) -> dict[str, Any]:
+    """Hyperparameter point number `trial` of a study: scrambled Halton, one sequence a study, or a list in random
+    order. Raises NoPointLeft where the list is shorter."""
     if not space:
         return {}
     seed = _derive("points", root, workload, submission, study)
+    if isinstance(space, Points):
+        if trial >= len(space.values):
+            raise NoPointLeft(f"The search space lists {len(space.values)} points, which have had a trial each.")
+        return dict(space.values[np.random.default_rng(seed).permutation(len(space.values))[trial]])
     unit = qmc.Halton(d=len(space), rng=np.random.default_rng(seed)).random(trial + 1)[trial]
     return {name: domain.at(float(u)) for (name, domain), u in zip(space.items(), unit, strict=True)}

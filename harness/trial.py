@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness import machine, seeds
+from harness import machine, packages, seeds
 from harness.clock import CLOCK_TOLERANCE, Account, Stopwatch, wall_clock
 from harness.plan import Trial, results_hash
 from harness.player import Part
@@ -52,18 +52,20 @@ def run_trial(trial: Trial, core: int | None = None) -> Record:
     """Runs one trial on the core that this process is pinned to, or unpinned, and returns its record.
 
     Whatever the submission does wrong becomes the record's outcome. Raises what is wrong with us: DatasetError,
-    ValueError for an unknown workload.
+    PackagesError, ValueError for an unknown workload.
     """
     started, wall_start, watch = time.time(), wall_clock(), Stopwatch(Account.START)
     machine.keep_freed_memory()
     torch.set_num_threads(1)
     workload = registry.find(trial.suite, trial.workload)
     folder = workload.dataset.prepare(trial.data.absolute())
+    further = packages.install(trial.submission, trial.data.absolute())
     validation = open_split(folder, "validation", workload.validation_examples)
     model = initial_model(workload, seeds.init_seed(trial.seed, workload.name, trial.study, trial.trial))
     course = _Course(parameters=sum(parameter.numel() for parameter in model.parameters()))
     with tempfile.TemporaryDirectory(prefix="pacer-trial-") as scratch:
-        with PlayerProcess(Part(trial=trial, data=folder, scratch=Path(scratch), core=core)) as player:
+        part = Part(trial=trial, data=folder, scratch=Path(scratch), core=core, packages=further)
+        with PlayerProcess(part) as player:
             try:
                 _referee(trial, workload, model, validation, player, watch, course)
             except PlayerGone as gone:
@@ -101,8 +103,9 @@ def _referee(
     loaded = player.expect("loaded")
     course.hp, course.batch_size = loaded["hp"], loaded["batch_size"]
     course.clock_started = time.time()
-    if loaded["unsuitable"] is not None:
-        course.outcome, course.reason = Outcome.UNSUITABLE, str(loaded["unsuitable"])
+    if loaded["declined"] is not None:
+        outcome, course.reason = loaded["declined"]
+        course.outcome = Outcome(outcome)
         return None
 
     watch.switch(Account.SETUP)  # ---- the submission's clock runs from here, whenever the player can run
@@ -147,7 +150,7 @@ def _referee(
             return None
         due = (math.floor(time_s / period) + 1) * period
         border = _next_border(trial, at["step"])
-        player.proceed(time_s, border)
+        player.proceed(time_s, border, value)
         watch.switch(Account.TRAINING)  # ---- and runs again
         player.thaw()
 

@@ -26,7 +26,8 @@ class Selection:
 
     def reason(self, submission: str, workload: str) -> str | None:
         """Why the submission is not made for the workload, in its own words; None where it is."""
-        return next((r.reason for r in self.cells.get((submission, workload), ()) if r.reason is not None), None)
+        trials = self.cells.get((submission, workload), ())
+        return next((r.reason for r in trials if r.outcome is Outcome.UNSUITABLE), None)
 
     def of_workload(self, workload: str) -> list[Record]:
         """All trials on one workload."""

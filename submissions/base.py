@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from submissions.space import Domain
+from submissions.space import Space
 from workloads.base import Batch, LossFunction, LossKind, Role
 
 
@@ -76,6 +76,15 @@ class Average(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
+@dataclass(frozen=True)
+class Validation:
+    """The validation metric after `step` updates, at submission time `time_s`; None where it was not finite."""
+
+    step: int
+    time_s: float
+    value: float | None
+
+
 Configured = (
     Optimizer | tuple[Optimizer, LRScheduler | None] | tuple[Optimizer, LRScheduler | None, Average | None] | None
 )
@@ -85,7 +94,8 @@ Configured = (
 @dataclass
 class Training:
     """A trial under way: what every hook is given. `step` counts finished updates; `optimizer`, `schedule` and
-    `average` are what `configure` returned; `hp` holds the hyperparameters as attributes."""
+    `average` are what `configure` returned; `hp` holds the hyperparameters as attributes; `evaluations` lists those
+    so far."""
 
     model: nn.Module
     workload: WorkloadView
@@ -96,6 +106,7 @@ class Training:
     schedule: LRScheduler | None = None
     average: Average | None = None
     step: int = 0
+    evaluations: tuple[Validation, ...] = ()
 
     def adopt(self, configured: Configured) -> None:
         """Takes up what `configure` returned."""
@@ -144,7 +155,7 @@ class Submission(ABC):
     """
 
     name: ClassVar[str]
-    space: ClassVar[Mapping[str, Domain]] = {}
+    space: ClassVar[Space] = {}
     defaults: ClassVar[Mapping[str, Any]] = {}
 
     @abstractmethod

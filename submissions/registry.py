@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from submissions import points
+from submissions.algoperf import compat, folder
+from submissions.algoperf.adapter import AlgoPerfSubmission
+from submissions.algoperf.folder import Folder, FolderError
 from submissions.base import Submission
 from submissions.by_name import OptimizerByName, parse
+from workloads.base import Workload
 
 _FOLDER = Path(__file__).parent
 _IMPORT = re.compile(r"^from submissions\.([\w.]+) import", re.MULTILINE)
@@ -36,7 +40,7 @@ class SubmissionRef:
 
     `filename` is None for the one-line form. `environment` stands for what the text relies on: the shared parts of
     this folder that it imports, and the package version that a line refers to. `point` is the calibrated point,
-    None where the defaults of the text itself count.
+    None where the defaults of the text itself count. `folder` holds all files of a submission written for AlgoPerf.
     """
 
     name: str
@@ -44,12 +48,26 @@ class SubmissionRef:
     filename: str | None = None
     environment: str = ""
     point: Mapping[str, Any] | None = None
+    folder: Folder | None = None
+
+    @property
+    def source(self) -> str:
+        """All that the submission's author wrote, for reading."""
+        if self.folder is None:
+            return self.text
+        return "".join(f"# ---- {name}\n{text}\n" for name, text in self.folder.files.items())
+
+    @property
+    def requirements(self) -> str | None:
+        """The text of its `requirements.txt`, None where it has none."""
+        return None if self.folder is None else self.folder.files.get(folder.REQUIREMENTS)
 
     @property
     def hash(self) -> str:
         """Twelve hex digits over all that makes two submissions different; comments and docstrings do not."""
         point = "" if self.point is None else json.dumps(self.point, sort_keys=True)
-        facts = "\0".join([self.name, _code(self.text), self.filename or "", self.environment, point])
+        files = () if self.folder is None else (json.dumps(dict(self.folder.files), sort_keys=True),)
+        facts = "\0".join([self.name, _code(self.text), self.filename or "", self.environment, point, *files])
         return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
@@ -67,7 +85,8 @@ def known() -> dict[str, Path]:
 
 
 def resolve(spec: str) -> SubmissionRef:
-    """The submission that a name of this folder, a path to a .py file, or a line like torch.optim:SGD means.
+    """The submission that a name of this folder, a path to a .py file or to an AlgoPerf submission's folder, or a
+    line like torch.optim:SGD means.
 
     A name or path stands for the calibrated point where there is one; with `@literature` for the author's own
     defaults, and the submission is then named so. Raises UnknownSubmissionError.
@@ -80,6 +99,8 @@ def resolve(spec: str) -> SubmissionRef:
             raise UnknownSubmissionError(str(error)) from None
         parts = _parts((_FOLDER / "by_name.py").read_text())
         return SubmissionRef(name=spec, text=spec, environment=f"{_package_version(module)} {parts}")
+    if spec not in known() and (found := _algoperf_folder(Path(spec).expanduser())) is not None:
+        return found
     base, at, defaults = spec.partition("@")
     if at and defaults not in (LITERATURE, CALIBRATED):
         raise UnknownSubmissionError(
@@ -111,7 +132,8 @@ def locate(spec: str) -> tuple[Path, str]:
     if not spec.endswith(".py"):
         raise UnknownSubmissionError(
             f"there is no submission {spec!r}; known: {', '.join(files)}. "
-            "Or pass a path to a .py file, or a class like torch.optim:RMSprop"
+            "Or pass a path to a .py file or to a folder with an AlgoPerf submission, or a class like "
+            "torch.optim:RMSprop"
         )
     path = Path(spec).expanduser()
     if not path.is_file():
@@ -127,10 +149,17 @@ def locate(spec: str) -> tuple[Path, str]:
     return path, name
 
 
-def load(ref: SubmissionRef, scratch: Path) -> Submission:
-    """Runs a submission's file, from a copy in `scratch`, and makes its instance. Raises whatever that raises."""
+def load(ref: SubmissionRef, scratch: Path, workload: Workload) -> Submission:
+    """Runs a submission's file, from a copy in `scratch`, and makes its instance. Raises whatever that raises.
+
+    The workload is not for the submission: it tells the adapter of AlgoPerf's interface what to stand in for.
+    """
     if ref.filename is None:
         return OptimizerByName(ref.text)
+    if ref.folder is not None:
+        compat.install()
+        module = folder.load(ref.folder, scratch)
+        return AlgoPerfSubmission(ref.name, module, ref.folder.space, workload)
     path = scratch / Path(ref.filename).name
     path.write_text(ref.text)
     spec = importlib.util.spec_from_file_location(f"submission_{path.stem}", path)
@@ -149,6 +178,24 @@ def load(ref: SubmissionRef, scratch: Path) -> Submission:
             f"{ref.filename} defines {len(classes)} subclasses of submissions.base.Submission, expected exactly one"
         )
     return classes[0]()
+
+
+def _algoperf_folder(path: Path) -> SubmissionRef | None:
+    """The AlgoPerf submission at a path, None where there is none. Raises UnknownSubmissionError."""
+    try:
+        place = folder.find(path)
+        if place is None or (path.is_file() and _declared_name(path.read_text(), path.name) is not None):
+            return None
+        found = folder.read(place)
+    except (FolderError, OSError, UnicodeDecodeError) as error:
+        raise UnknownSubmissionError(str(error)) from None
+    return SubmissionRef(
+        name=folder.name_of(place),
+        text=found.files[folder.MAIN],
+        filename=folder.MAIN,
+        environment=_parts((_FOLDER / "algoperf" / "adapter.py").read_text()),
+        folder=found,
+    )
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -70,3 +71,23 @@ class Choice:
 
     def __contains__(self, value: object) -> bool:
         return value in self.values
+
+
+@dataclass(frozen=True)
+class Points:
+    """A list of whole points, drawn without replacement: a study has at most as many trials as there are."""
+
+    values: tuple[Mapping[str, Any], ...]
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ValueError("a list of no points: expected at least one")
+        for value in self.values:
+            if value.keys() != self.values[0].keys():
+                raise ValueError(
+                    f"a list of points with unlike names: {sorted(value)} and {sorted(self.values[0])}"
+                )
+
+
+Space = Mapping[str, Domain] | Points
+"""A search space: a domain a hyperparameter, or a list of points."""

@@ -101,7 +101,8 @@ class Workload:
 
     `beside` are further metrics, evaluated with the first and recorded; nothing is decided by them. `lengths` gives
     the length of each example of a split; batches are then made of examples of like length, so that little is
-    padded. `variant_of` names the workload that this one is a variant of.
+    padded. `variant_of` names the workload that this one is a variant of; `algoperf` those of AlgoPerf that it
+    stands for, the likeliest first: a submission written for AlgoPerf is asked for its batch size by these names.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Workload:
     beside: tuple[Metric, ...] = ()
     lengths: Callable[[Arrays], np.ndarray] | None = None
     variant_of: str | None = None
+    algoperf: tuple[str, ...] = field(default=(), compare=False)
     target: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -144,12 +146,13 @@ class Workload:
         return value >= self.target if self.metric.higher_is_better else value <= self.target
 
     def definition(self) -> str:
-        """Twelve hex digits that change when anything does that a result depends on, the target aside."""
+        """Twelve hex digits that change when anything does that a result depends on, the target and what concerns
+        other interfaces aside."""
         # What is at its default does not count, so that a field added to this class changes no definition.
         facts = {
             each.name: _stable(getattr(self, each.name))
             for each in sorted(fields(self), key=lambda each: each.name)
-            if each.name != "target" and getattr(self, each.name) != each.default
+            if each.compare and getattr(self, each.name) != each.default
         }
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 

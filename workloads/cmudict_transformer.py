@@ -271,6 +271,7 @@ MINI = Workload(
     validation_examples=800,
     test_examples=2400,
     heads=("head.weight",),
+    algoperf=("wmt",),
 )
 SMOKE = replace(
     MINI,

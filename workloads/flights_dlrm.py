@@ -94,6 +94,7 @@ MINI = Workload(
     validation_examples=12000,
     test_examples=30000,
     heads=("head.weight", "head.bias"),
+    algoperf=("criteo1tb",),
 )
 SMOKE = replace(
     MINI,

@@ -48,6 +48,7 @@ SMOKE = Workload(
     validation_examples=1000,
     test_examples=1000,
     heads=("head.weight", "head.bias"),
+    algoperf=("mnist", "imagenet_resnet"),
 )
 SCALES = (SMOKE,)
 VARIANTS = {"narrow": {"width": 32}, "gelu": {"activation": nn.GELU}}

@@ -94,6 +94,7 @@ MINI = Workload(
     validation_examples=3500,
     test_examples=7000,
     heads=("head.weight", "head.bias"),
+    algoperf=("imagenet_resnet",),
 )
 SMOKE = replace(
     MINI,

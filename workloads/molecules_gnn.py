@@ -162,6 +162,7 @@ MINI = Workload(
     eval_batch_size=250,
     validation_examples=1500,
     heads=("head.weight", "head.bias"),
+    algoperf=("ogbg",),
 )
 SMOKE = replace(
     MINI,

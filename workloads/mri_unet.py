@@ -121,6 +121,7 @@ MINI = Workload(
     eval_batch_size=40,
     validation_examples=120,
     heads=("head.weight", "head.bias"),
+    algoperf=("fastmri",),
 )
 SMOKE = replace(
     MINI,

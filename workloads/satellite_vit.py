@@ -80,6 +80,7 @@ MINI = Workload(
     eval_batch_size=64,
     validation_examples=1000,
     heads=("head.weight", "head.bias"),
+    algoperf=("imagenet_vit",),
 )
 SMOKE = replace(
     MINI,

@@ -77,6 +77,7 @@ MINI = Workload(
     validation_examples=320,
     test_examples=960,
     heads=("head.weight",),
+    algoperf=("finewebedu_lm", "wmt"),
 )
 SMOKE = replace(
     MINI,

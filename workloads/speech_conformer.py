@@ -138,6 +138,7 @@ MINI = Workload(
     validation_examples=450,
     test_examples=1400,
     heads=("head.weight", "head.bias"),
+    algoperf=("librispeech_conformer",),
 )
 SMOKE = replace(
     MINI,

@@ -51,7 +51,7 @@ def view_of(workload: Workload, examples: int) -> WorkloadView:
 def begin(name: str, workload: Workload, cache: Path, scratch: Path) -> tuple[Submission, Training, EpochBatches]:
     """A submission at its self-tuning point, configured on a workload, and its training data."""
     ref = resolve(name)
-    submission = load(ref, scratch)
+    submission = load(ref, scratch, workload)
     arrays = open_split(workload.dataset.prepare(cache), "train", workload.train_examples)
     view = view_of(workload, len(next(iter(arrays.values()))))
     hp = SimpleNamespace(**{**submission.defaults, **(ref.point or {})})

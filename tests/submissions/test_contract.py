@@ -30,7 +30,7 @@ SLOW_TO_START = {"zo_sgd", "dog", "l_dog"}
 @pytest.mark.parametrize("name", SPECS)
 def test_both_points_lie_in_the_search_space(name: str, tmp_path: Path) -> None:
     ref = resolve(name)
-    submission = load(ref, tmp_path)
+    submission = load(ref, tmp_path, WORKLOADS[0])
     assert submission.name == name
     assert set(submission.space) <= set(submission.defaults)
     for point in (submission.defaults, {**submission.defaults, **(ref.point or {})}):
@@ -94,7 +94,7 @@ def test_points_are_drawn_from_the_space_or_are_the_calibrated_one(
     ruleset: str, order: Trial, tmp_path: Path
 ) -> None:
     ref = resolve("nadamw")
-    submission = load(ref, tmp_path)
+    submission = load(ref, tmp_path, WORKLOADS[0])
     record = run_trial(replace(order, ruleset=ruleset, trial=1))
     assert set(record.hp) == set(submission.defaults)
     assert (record.hp == {**submission.defaults, **ref.point}) == (ruleset == "self")
@@ -177,7 +177,7 @@ def test_a_class_by_name_may_take_a_closure_or_none_and_return_what_it_likes(
 @pytest.mark.parametrize("name", ["label_smoothing", "el2n"])
 @pytest.mark.parametrize("kind", LossKind)
 def test_what_needs_classes_says_so_where_there_are_none(name: str, kind: LossKind, tmp_path: Path) -> None:
-    reason = load(resolve(name), tmp_path).unsuitable(replace(VIEW, loss_kind=kind))
+    reason = load(resolve(name), tmp_path, WORKLOADS[0]).unsuitable(replace(VIEW, loss_kind=kind))
     if kind in (LossKind.CROSS_ENTROPY, LossKind.BINARY_CROSS_ENTROPY):
         assert reason is None
     else:
