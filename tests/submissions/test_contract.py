@@ -76,11 +76,10 @@ def test_it_takes_steps_on_every_workload_or_says_why_not(
 
 @pytest.mark.parametrize("name", SPECS)
 def test_it_learns(name: str, order: Trial) -> None:
-    record = run_trial(replace(order, submission=resolve(name), max_steps=100, evaluate_every=50))
+    order = replace(order, submission=resolve(name), max_steps=100, evaluate_every=50, budget_s=100.0)
+    record = run_trial(order)
     if record.outcome is Outcome.UNSUITABLE:
-        record = run_trial(
-            replace(order, submission=resolve(name), workload="satellite_vit", max_steps=100, evaluate_every=50)
-        )
+        record = run_trial(replace(order, workload="satellite_vit"))
     assert record.outcome is Outcome.COMPLETE, record.failure
     if name in SLOW_TO_START:
         first, last = record.evaluations
