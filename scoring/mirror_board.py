@@ -166,9 +166,9 @@ def _row_values(board: Board, row: Row) -> dict[str, float]:
         "rank": row.rank,
         "score_low": round(row.score_low, 3),
         "score_high": round(row.score_high, 3),
-        "score": round(row.score, RULES[board.score].digits),
     }
-    return {name: readable(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+    shown = {name: readable(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+    return shown | {"score": round(row.score, RULES[board.score].digits)}
 
 
 def _row_tags(board: Board, row: Row, link: str) -> dict[str, str]:
