@@ -15,6 +15,7 @@ other miss as out of budget. Nor does it say when: every trial is booked as if i
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import re
@@ -26,9 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
+import pyarrow.csv
 from numpy.typing import NDArray
-from pyarrow import csv
 from rich.console import Console
 from rich.progress import track
 
@@ -293,7 +293,7 @@ def _rows(trial: Trial, workload: Workload, faults: Faults) -> tuple[dict[str, A
         rows = _numbers(trial.folder / FILE, columns)
     except FileNotFoundError:
         rows, broken = {}, f"no {FILE}, a miss"
-    except (OSError, pyarrow.ArrowInvalid) as error:
+    except (OSError, ValueError, csv.Error) as error:
         rows, broken = {}, f"{FILE} cannot be read, a miss: {str(error).splitlines()[0]}"
     else:
         rows = _in_order(rows, columns, trial, faults)
@@ -305,11 +305,15 @@ def _rows(trial: Trial, workload: Workload, faults: Faults) -> tuple[dict[str, A
 
 
 def _numbers(path: Path, columns: Mapping[str, str]) -> dict[str, Array]:
-    """The columns of a file; one that it lacks, and a field that is empty or not finite, are NaN."""
-    table = csv.read_csv(
+    """The columns of a file, NaN where a field is empty or not finite. Raises ValueError or csv.Error for no such."""
+    with open(path, newline="") as file:
+        present = next(csv.reader(file), [])
+    if absent := [columns[name] for name in ("step", "training", "value") if columns[name] not in present]:
+        raise ValueError(f"no column {absent[0]}" if present else "it is empty")
+    table = pyarrow.csv.read_csv(
         path,
-        read_options=csv.ReadOptions(use_threads=False),
-        convert_options=csv.ConvertOptions(
+        read_options=pyarrow.csv.ReadOptions(use_threads=False),
+        convert_options=pyarrow.csv.ConvertOptions(
             include_columns=list(columns.values()),
             include_missing_columns=True,
             column_types=dict.fromkeys(columns.values(), pyarrow.float64()),

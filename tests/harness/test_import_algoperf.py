@@ -107,11 +107,14 @@ def test_a_trial_without_a_file_is_a_miss(logs: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "cannot be read, a miss: Empty CSV file"),
+        ("", "cannot be read, a miss: it is empty"),
         (f"{HEAD}\n", "no evaluation in eval_measurements.csv, a miss"),
         (f"{HEAD}\n1,2\n", "cannot be read, a miss: CSV parse error"),
         (f"{HEAD}\n10,1,100,fifty,0.9,61,2,0.9\n", "cannot be read, a miss: In CSV column"),
-        ("validation/wer\n0.01\n", "rows without a global_step or a score, left out"),
+        ("global_step,validation/wer\n1,0.01\n", "cannot be read, a miss: no column score"),
+        ("global_step,score,validation/ctc_loss\n1,1,0.01\n", "cannot be read, a miss: no column validation/wer"),
+        ("\xff\x00\n", "cannot be read, a miss: no column global_step"),
+        (f"{HEAD}\n1,1,,,0.9,1,2,0.01\n", "rows without a global_step or a score, left out"),
     ],
 )
 def test_a_file_that_says_nothing_is_a_miss(logs: Path, text: str, fault: str) -> None:
