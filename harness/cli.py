@@ -126,16 +126,19 @@ def _show_board(options: argparse.Namespace, console: Console, workloads: Sequen
     results, suite, ruleset = Path(options.results), options.suite or DEFAULT_SUITE, _ruleset(options)
     records, warnings = RecordStore(results, suite).read()
     build = functools.partial(build_board, records, suite=suite, ruleset=ruleset, reference=REFERENCE)
+    seen = {r.workload for r in records if r.variant_of is None and r.ruleset == ruleset}
     if published := of_suite(suite):
         # Held-out workloads are variants, which a board of our own leaves out unless they are named.
-        workloads = workloads or published.among({r.workload for r in records}) or None
+        seen = {r.workload for r in records}
+        workloads = workloads or published.among(seen) or None
         remedy = f"read their logs: .venv/bin/python -m harness import-algoperf DIR --version {published.version} "
         remedy += f"--ruleset {published.ruleset} --results {results}"
         build = functools.partial(build, reference=published.reference, remedy=remedy)
     if options.compare:
         boards = [build(workloads=workloads, by=options.by, score=name) for name in RULES]
-        shown = {**compare.as_json(boards), "warnings": warnings}
-        print(json.dumps(shown, allow_nan=False, indent=1) if options.json else compare.as_text(boards))
+        facts = compare.as_json(boards)
+        facts["warnings"] += warnings
+        print(json.dumps(facts, allow_nan=False, indent=1) if options.json else compare.as_text(boards))
         return 0
     build = functools.partial(build, score=options.score)
     board = build(workloads=workloads, by=options.by)
@@ -144,7 +147,6 @@ def _show_board(options: argparse.Namespace, console: Console, workloads: Sequen
     else:
         print(as_text(board, width=max(100, console.width), next_command="make ui"))
     # What files and MLflow show is the whole board by time: all that was ever run, and the variants of this bench.
-    seen = {r.workload for r in records if r.variant_of is None and r.ruleset == ruleset}
     whole = build(workloads=sorted(seen.union(workloads or ())))
     export(whole, results / suite / "board")
     console.print(f"Table and charts: {results / suite / 'board'}", highlight=False, soft_wrap=True)

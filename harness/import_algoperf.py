@@ -305,7 +305,7 @@ def _rows(trial: Trial, workload: Workload, faults: Faults) -> tuple[dict[str, A
 
 
 def _numbers(path: Path, columns: Mapping[str, str]) -> dict[str, Array]:
-    """The columns of a file, NaN where a field is empty or not finite. Raises ValueError or csv.Error for no such."""
+    """The columns of a file, NaN where a field is empty or not finite. Raises ValueError or csv.Error."""
     with open(path, newline="") as file:
         present = next(csv.reader(file), [])
     if absent := [columns[name] for name in ("step", "training", "value") if columns[name] not in present]:

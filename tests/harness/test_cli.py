@@ -144,6 +144,9 @@ def test_published_logs_make_a_board_of_their_own(
     }
     assert cli.main([*board, "--score", "algoperf-published"]) == 0
     assert "0.8359" in capsys.readouterr().out, "four digits"
+    assert cli.main([*board, "--workloads", "ogbg", "--score", "algoperf"]) == 0
+    kept = json.loads((tmp_path / "algoperf-0.5-self" / "board" / "board.json").read_text())
+    assert list(kept["rows"][0]["workloads"]) == ["ogbg", "ogbg_model_size", "wmt"], "files hold the whole board"
     assert cli.main([*board, "--by", "examples"]) == 2
     assert "do not say how many examples" in capsys.readouterr().err
 
@@ -157,6 +160,13 @@ def test_scores_are_compared(results: Path, capsys: pytest.CaptureFixture[str]) 
     shown = json.loads(capsys.readouterr().out)
     assert [rows[0]["submission"] for rows in shown["scores"].values()] == ["adamw"] * 3
     assert shown["warnings"] == []
+    RecordStore(results, "mini").append(record("adamw", "text", time=None))
+    with open(RecordStore(results, "mini").path, "a") as file:
+        file.write("half a record")
+    assert cli.main([*arguments, "--json"]) == 0
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    assert "no trials, counted as a miss: nadamw on text; run: make bench" in warnings
+    assert "is not a record and was left out" in warnings[-1]
 
 
 def test_the_demo_shows_the_published_leaderboards(
