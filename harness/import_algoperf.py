@@ -48,7 +48,7 @@ Faults = dict[str, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class TrialLog:
     """Where the log of one trial is, and what its place says about it."""
 
     submission: str
@@ -151,7 +151,7 @@ def leaderboards(folder: Path) -> list[tuple[Leaderboard, Path]]:
     found = [
         (facts, path)
         for facts in all_leaderboards()
-        for path in (submission_folders(folder) if folder.is_dir() else ())
+        for path in (submission_folders(folder.resolve()) if folder.is_dir() else ())
         if path.name == f"{facts.ruleset}_tuning"
         and any(name.endswith((facts.version, f"v{facts.version.replace('.', '')}")) for name in path.parts)
     ]
@@ -174,9 +174,9 @@ def submission_folders(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
             yield from submission_folders(path, depth - 1)
 
 
-def _trials(root: Path, facts: Leaderboard, faults: Faults) -> list[Trial]:
+def _trials(root: Path, facts: Leaderboard, faults: Faults) -> list[TrialLog]:
     """The trials of all submissions on the leaderboard's workloads; what does not belong there is a fault."""
-    trials: list[Trial] = []
+    trials: list[TrialLog] = []
     for submission in _folders(root):
         own = list(_of_submission(submission, facts, faults))
         if own:
@@ -187,7 +187,7 @@ def _trials(root: Path, facts: Leaderboard, faults: Faults) -> list[Trial]:
     return trials
 
 
-def _of_submission(folder: Path, facts: Leaderboard, faults: Faults) -> Iterator[Trial]:
+def _of_submission(folder: Path, facts: Leaderboard, faults: Faults) -> Iterator[TrialLog]:
     seen: dict[tuple[int, str], str] = {}
     for study, study_folder in _numbered(folder, "study", faults):
         for path in _folders(study_folder):
@@ -204,7 +204,7 @@ def _of_submission(folder: Path, facts: Leaderboard, faults: Faults) -> Iterator
             else:
                 seen[study, workload] = framework
                 for trial, trial_folder in _numbered(path, "trial", faults):
-                    yield Trial(
+                    yield TrialLog(
                         submission=folder.name,
                         study=study,
                         workload=workload,
@@ -214,7 +214,7 @@ def _of_submission(folder: Path, facts: Leaderboard, faults: Faults) -> Iterator
                     )
 
 
-def _count(submission: str, trials: Sequence[Trial], facts: Leaderboard, faults: Faults) -> None:
+def _count(submission: str, trials: Sequence[TrialLog], facts: Leaderboard, faults: Faults) -> None:
     """Names the workloads without logs, and those with more or fewer studies or trials than the rules ask for."""
     studies: dict[str, dict[int, int]] = {name: defaultdict(int) for name in facts.used}
     for trial in trials:
@@ -231,7 +231,7 @@ def _count(submission: str, trials: Sequence[Trial], facts: Leaderboard, faults:
                 faults[f"{count} trials a study instead of {facts.trials}"].append(f"{place}, study {study}")
 
 
-def _record(trial: Trial, facts: Leaderboard, faults: Faults) -> Record:
+def _record(trial: TrialLog, facts: Leaderboard, faults: Faults) -> Record:
     """The record of one trial."""
     workload = facts.workloads[trial.workload]
     hp = _hyperparameters(trial, facts, faults)
@@ -277,7 +277,7 @@ def _record(trial: Trial, facts: Leaderboard, faults: Faults) -> Record:
     )
 
 
-def _rows(trial: Trial, workload: Workload, faults: Faults) -> tuple[dict[str, Array], str | None]:
+def _rows(trial: TrialLog, workload: Workload, faults: Faults) -> tuple[dict[str, Array], str | None]:
     """The trial's evaluations by column, none that goes back in time, NaN for what is no finite number; and what
     makes the trial a miss whatever they say, None where nothing does."""
     columns = {
@@ -324,7 +324,7 @@ def _numbers(path: Path, columns: Mapping[str, str]) -> dict[str, Array]:
 
 
 def _in_order(
-    rows: Mapping[str, Array], columns: Mapping[str, str], trial: Trial, faults: Faults
+    rows: Mapping[str, Array], columns: Mapping[str, str], trial: TrialLog, faults: Faults
 ) -> dict[str, Array]:
     """The rows that have a step and a time, and are behind no earlier one in either."""
     step, seconds = rows["step"], rows["training"]
@@ -363,7 +363,7 @@ def _missed(values: Array) -> Outcome:
     return Outcome.DIVERGED if np.isnan(values[-1]) else Outcome.BUDGET
 
 
-def _hyperparameters(trial: Trial, facts: Leaderboard, faults: Faults) -> dict[str, Any]:
+def _hyperparameters(trial: TrialLog, facts: Leaderboard, faults: Faults) -> dict[str, Any]:
     """What the trial was run at; nothing where there is no file, which the self ruleset has none of by rights."""
     try:
         found = json.loads((trial.folder / HYPERPARAMETERS).read_text(), parse_constant=str)
