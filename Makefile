@@ -1,10 +1,9 @@
 # Pacer's verbs. Settings are make variables: make bench STUDIES=5 SUBMISSION=torch.optim:RMSprop
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup bench leaderboard ui check calibrate claims test proofs lint targets perf workloads submissions doctor clean
+.PHONY: help setup bench leaderboard ui demo check calibrate claims test proofs lint targets perf workloads submissions doctor clean
 
 RESULTS ?= results
-RULESET ?= self
 DATA ?= .data
 PORT ?= 5000
 
@@ -12,18 +11,20 @@ PORT ?= 5000
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 RUN := .venv/bin/python -m harness
-COMMON = $(if $(SUITE),--suite '$(SUITE)') --results '$(RESULTS)' --data '$(DATA)' --ruleset '$(RULESET)' \
-	$(if $(WORKLOADS),--workloads '$(WORKLOADS)')
+COMMON = $(if $(SUITE),--suite '$(SUITE)') --results '$(RESULTS)' --data '$(DATA)' \
+	$(if $(RULESET),--ruleset '$(RULESET)') $(if $(WORKLOADS),--workloads '$(WORKLOADS)')
 BENCH = $(if $(SUBMISSIONS),--submissions '$(SUBMISSIONS)') $(if $(SUBMISSION),--submission '$(SUBMISSION)') \
 	$(if $(STUDIES),--studies $(STUDIES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED)) \
 	$(if $(VARIANTS),--variants $(VARIANTS)) $(if $(VARIANT_SEED),--variant-seed $(VARIANT_SEED))
-BOARD = $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json)
+BOARD = $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json) $(if $(COMPARE),--compare)
+# A folder of its own, so that published logs do not mix with benches.
+DEMO = $(if $(filter file,$(origin RESULTS)),results/demo,$(RESULTS))
 export RAY_ADDRESS MLFLOW_TRACKING_URI
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 	@echo; echo 'Settings: SUITE WORKLOADS VARIANTS VARIANT_SEED SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED'
-	@echo '          POINTS RESULTS DATA SCORE BY JSON PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
+	@echo '          POINTS RESULTS DATA SCORE BY JSON COMPARE LOGS PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
 
 setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do it when needed)
 
@@ -40,11 +41,14 @@ setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do 
 bench: setup  ## run what is missing of four workloads (SUITE=mini: all nine), print the leaderboard
 	@$(RUN) bench $(COMMON) $(BENCH) $(BOARD)
 
-leaderboard: setup  ## print the leaderboard again; BY=steps, SCORE=algoperf, JSON=1
+leaderboard: setup  ## print the leaderboard again; BY=steps, SCORE=algoperf, JSON=1, COMPARE=1
 	@$(RUN) leaderboard $(COMMON) $(BOARD)
 
 ui: setup  ## serve the MLflow UI on loopback and print the leaderboard's address
 	@$(RUN) ui $(COMMON) --port $(PORT)
+
+demo: setup  ## show AlgoPerf's published leaderboards, those in tests/data or LOGS=DIR, and open the UI
+	@$(RUN) demo --results '$(DEMO)' $(if $(LOGS),--logs '$(LOGS)') --port $(PORT)
 
 check: setup  ## try SUBMISSION=x on every workload for a few steps and say what is wrong
 	@$(RUN) check $(COMMON) --submission '$(SUBMISSION)'

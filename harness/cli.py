@@ -73,27 +73,80 @@ def _leaderboard(options: argparse.Namespace) -> int:
     return _show_board(options, Console(stderr=True), _names(options.workloads))
 
 
+def _import_algoperf(options: argparse.Namespace) -> int:
+    from harness import algoperf_facts
+    from harness.import_algoperf import import_logs
+
+    if options.ruleset is None:
+        raise UsageError("which leaderboard are these the logs of? Add --ruleset external or --ruleset self")
+    facts = algoperf_facts.leaderboard(options.version, options.ruleset)
+    print(import_logs(Path(options.folder), facts, Path(options.results), Console(stderr=True)).as_text())
+    print(
+        f"next: .venv/bin/python -m harness leaderboard --suite {facts.suite} --results {options.results} --compare"
+    )
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    """Imports the published leaderboards of a folder, or those that come with Pacer, and shows them."""
+    import tarfile
+    from tempfile import TemporaryDirectory
+
+    from harness.import_algoperf import import_logs, leaderboards
+    from scoring.mlflow_view import serve
+
+    console, results = Console(stderr=True), Path(options.results)
+    with TemporaryDirectory() as unpacked:
+        if options.logs is None:
+            with tarfile.open(ROOT / "tests" / "data" / "algoperf_logs.tar.xz") as archive:
+                archive.extractall(unpacked, filter="data")
+        found = leaderboards(Path(options.logs or unpacked))
+        for facts, folder in found:
+            print(import_logs(folder, facts, results, console).as_text(), end="\n\n")
+    board = {"score": "algoperf-published", "by": "time", "json": False, "compare": False, "mirror": True}
+    for facts, _ in found:
+        shown = vars(options) | board | {"suite": facts.suite, "ruleset": facts.ruleset}
+        _show_board(argparse.Namespace(**shown), console, None)
+    serve(results, tracking_uri=options.tracking_uri, port=options.port)
+    return 0
+
+
 def _show_board(options: argparse.Namespace, console: Console, workloads: Sequence[str] | None) -> int:
     """Prints the board of these workloads (None for those seen), writes the whole one to files and brings MLflow up
     to date."""
+    from harness.algoperf_facts import of_suite
     from harness.records import RecordStore
     from harness.rules import DEFAULT_SUITE, REFERENCE
+    from scoring import compare
     from scoring.board import build_board
     from scoring.export import export
+    from scoring.rules import RULES
     from scoring.tables import as_text
 
-    results, suite = Path(options.results), options.suite or DEFAULT_SUITE
+    results, suite, ruleset = Path(options.results), options.suite or DEFAULT_SUITE, _ruleset(options)
     records, warnings = RecordStore(results, suite).read()
-    build = functools.partial(
-        build_board, records, suite=suite, ruleset=options.ruleset, score=options.score, reference=REFERENCE
-    )
+    build = functools.partial(build_board, records, suite=suite, ruleset=ruleset, reference=REFERENCE)
+    seen = {r.workload for r in records if r.variant_of is None and r.ruleset == ruleset}
+    if published := of_suite(suite):
+        # Held-out workloads are variants, which a board of our own leaves out unless they are named.
+        seen = {r.workload for r in records}
+        workloads = workloads or published.among(seen) or None
+        remedy = f"read their logs: .venv/bin/python -m harness import-algoperf DIR --version {published.version} "
+        remedy += f"--ruleset {published.ruleset} --results {results}"
+        build = functools.partial(build, reference=published.reference, remedy=remedy)
+    if options.compare:
+        boards = [build(workloads=workloads, by=options.by, score=name) for name in RULES]
+        facts = compare.as_json(boards)
+        facts["warnings"] += warnings
+        print(json.dumps(facts, allow_nan=False, indent=1) if options.json else compare.as_text(boards))
+        return 0
+    build = functools.partial(build, score=options.score)
     board = build(workloads=workloads, by=options.by)
     if options.json:
         print(json.dumps({**board.as_json(), "warnings": [*board.warnings, *warnings]}, allow_nan=False, indent=1))
     else:
         print(as_text(board, width=max(100, console.width), next_command="make ui"))
     # What files and MLflow show is the whole board by time: all that was ever run, and the variants of this bench.
-    seen = {r.workload for r in records if r.variant_of is None and r.ruleset == options.ruleset}
     whole = build(workloads=sorted(seen.union(workloads or ())))
     export(whole, results / suite / "board")
     console.print(f"Table and charts: {results / suite / 'board'}", highlight=False, soft_wrap=True)
@@ -239,7 +292,7 @@ def _settings(options: argparse.Namespace) -> Any:
     from harness.plan import Settings
     from harness.rules import DEFAULT_SUBMISSIONS, DEFAULT_SUITE, DEFAULT_TRIALS
 
-    ruleset = options.ruleset
+    ruleset = _ruleset(options)
     submissions = _names(getattr(options, "submissions", None)) or DEFAULT_SUBMISSIONS
     extra = tuple(getattr(options, "submission", None) or ())
     return Settings(
@@ -256,6 +309,14 @@ def _settings(options: argparse.Namespace) -> Any:
         data=Path(options.data).absolute(),
         ray_address=os.environ.get("RAY_ADDRESS") or None,
     )
+
+
+def _ruleset(options: argparse.Namespace) -> str:
+    """The ruleset that was named, else that of an imported suite, else self."""
+    from harness.algoperf_facts import of_suite
+
+    published = of_suite(options.suite or "")
+    return options.ruleset or (published.ruleset if published else "self")
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
@@ -282,12 +343,13 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--workloads", metavar="A,B", help="only these of the suite")
     common.add_argument("--results", default=str(ROOT / "results"), help="folder of the records")
     common.add_argument("--data", default=str(ROOT / ".data"), help="folder of the dataset cache")
-    common.add_argument("--ruleset", choices=("self", "external"), default="self")
+    common.add_argument("--ruleset", choices=("self", "external"), help="self is the default")
     common.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI") or None)
     machine_readable = argparse.ArgumentParser(add_help=False)
     machine_readable.add_argument("--json", action="store_true", help="print JSON")
     board = argparse.ArgumentParser(add_help=False)
-    board.add_argument("--score", choices=("anchored", "algoperf"), default="anchored")
+    board.add_argument("--score", choices=("anchored", "algoperf", "algoperf-published"), default="anchored")
+    board.add_argument("--compare", action="store_true", help="the ranks and scores of all these side by side")
     board.add_argument("--by", choices=("time", "steps", "examples"), default="time")
     board.add_argument("--no-mlflow", dest="mirror", action="store_false", help="do not bring MLflow up to date")
 
@@ -308,6 +370,12 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--variants", metavar="K", type=_at_least_one, default=0, help="draw K variants as well")
     bench.add_argument("--variant-seed", metavar="N", type=int, help="repeat the draw of this seed")
     verb("leaderboard", _leaderboard, "print the leaderboard again", machine_readable, board)
+    imports = verb("import-algoperf", _import_algoperf, "read AlgoPerf's published logs into a suite of their own")
+    imports.add_argument("folder", metavar="DIR", help="the folder that holds the submissions, or one above it")
+    imports.add_argument("--version", choices=("0.5", "0.6"), required=True, help="of AlgoPerf")
+    demo = verb("demo", _demo, "import AlgoPerf's published leaderboards, print them and open the MLflow UI")
+    demo.add_argument("--logs", metavar="DIR", help="a folder of published logs, instead of those in tests/data")
+    demo.add_argument("--port", type=int, default=5000)
     claims = verb("claims", _claims, "write the page of what became of each algorithm's claim")
     claims.add_argument("--to", metavar="FILE", default=str(ROOT / "docs" / "claims.md"))
     archive = verb("archive", _archive, "keep what a board needs of the records, small enough for a repository")

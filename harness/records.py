@@ -11,7 +11,7 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,8 @@ class Record:
     that the trial is comparable on. `variant_of` names the workload that this one is a variant of. `target` is
     None only while targets are being set. `started`, `clock_started` and `ended` are Unix times; `worker` is the
     host and process of the referee. `reason` is the sentence on why a trial ended before it began. `parameters`
-    counts the model's; `state_bytes` is what the submission keeps beside them, at the first evaluation.
+    counts the model's; `state_bytes` is what the submission keeps beside them, at the first evaluation. `skipped`
+    evaluations came before those that are here, in an archive.
     """
 
     suite: str
@@ -110,6 +111,7 @@ class Record:
     reason: str | None = None
     parameters: int | None = None
     state_bytes: int | None = None
+    skipped: int = 0
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -150,7 +152,15 @@ class Record:
 
 def to_json(record: Record) -> str:
     """One line of strict JSON (no NaN)."""
-    return json.dumps(asdict(record), allow_nan=False, separators=(",", ":"))
+    # vars, as dataclasses.asdict copies every number: four times the time, and evaluations may go into millions.
+    nested = {
+        "evaluations": [vars(e) for e in record.evaluations],
+        "failure": record.failure and vars(record.failure),
+    }
+    fields = vars(record) | nested
+    if not record.skipped:  # as it is everywhere but in archives
+        del fields["skipped"]
+    return json.dumps(fields, allow_nan=False, separators=(",", ":"))
 
 
 def from_json(line: str) -> Record:
@@ -168,17 +178,19 @@ def from_json(line: str) -> Record:
 
 def compact(record: Record) -> Record:
     """What a board needs of a record: the deciding evaluations, the ledger's totals, times to a tenth of a ms."""
-    evaluations = record.evaluations
+    place = max(0, len(record.evaluations) - 2)
     if record.crossing is not None:
-        place = evaluations.index(record.crossing)
-        evaluations = evaluations[place : place + 2]
+        place = record.evaluations.index(record.crossing)
     totals: dict[str, float] = defaultdict(float)
     for account, seconds in record.ledger:
         totals[account] += seconds
     failure = record.failure and replace(record.failure, traceback=None)
     return replace(
         record,
-        evaluations=tuple(replace(e, time_s=round(e.time_s, 4), beside={}) for e in evaluations[-2:]),
+        evaluations=tuple(
+            replace(e, time_s=round(e.time_s, 4), beside={}) for e in record.evaluations[place : place + 2]
+        ),
+        skipped=record.skipped + place,
         ledger=tuple((account, round(seconds, 4)) for account, seconds in totals.items()),
         failure=failure,
         **{name: round(getattr(record, name), 4) for name in _SECONDS},
@@ -200,15 +212,20 @@ class RecordStore:
 
     def append(self, record: Record) -> None:
         """Adds one record, on disk when this returns. Several may write. Raises RecordsError on a full disk."""
-        line = to_json(record).encode() + b"\n"
+        self.extend((record,))
+
+    def extend(self, records: Iterable[Record]) -> None:
+        """Adds records as `append` does, each as it comes, all on disk when this returns."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._lock, open(self.path, "a+b") as file:
                 size = file.seek(0, os.SEEK_END)
-                if size:  # a writer that was killed may have left half a line: it must not swallow this one
+                if size:  # a writer that was killed may have left half a line: it must not swallow the next one
                     file.seek(size - 1)
-                    line = line if file.read(1) == b"\n" else b"\n" + line
-                file.write(line)
+                    if file.read(1) != b"\n":
+                        file.write(b"\n")
+                for record in records:
+                    file.write(to_json(record).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -17,7 +16,8 @@ from harness.records import Outcome, Record
 from scoring import scores, times
 from scoring.bootstrap import draw_scores, interval, p_ahead, tie_groups
 from scoring.robustness import changes_of_winner
-from scoring.selection import Selection, select
+from scoring.rules import RULES
+from scoring.selection import REMEDY, Selection, select
 
 _PROFILE_POINTS = 301  # steps of 0.01
 _LONGEST_MESSAGE = 120
@@ -31,11 +31,12 @@ class Cell:
     trial that decided the study, None for a miss. `reached`: whether that median exists, so more than half of the
     studies reached the target. `value`: the one of the three that the board ranks by. `ratio`: value / reference's
     value (or the reference's budget where it missed), None for a miss. `credit`: in [0, 1], what the cell adds to
-    the score before the mean. `spread`: (max - min) / median over the studies that reached the target, None for
-    fewer than two. `sustained`: whether the evaluation after the crossing met the target too, in every study that
-    made one; None where no study did. `failures`: what broke trials, such as
-    "2 x error in update (my.py:12): ValueError: bad beta". `unsuitable`: why the submission is not made for the
-    workload, in its own words, None where it is; such a cell earns what a miss does.
+    the score before the mean, None on a held-out workload, whose part is to make a miss of its base. `spread`:
+    (max - min) / median over the studies that reached the target, None for fewer than two. `sustained`: whether the
+    evaluation after the crossing met the target too, in every study that made one; None where no study did.
+    `failures`: what broke trials, such as "2 x error in update (my.py:12): ValueError: bad beta". `unsuitable`: why
+    the submission is not made for the workload, in its own words, None where it is; such a cell earns what a miss
+    does.
     """
 
     time_s: float | None
@@ -44,7 +45,7 @@ class Cell:
     reached: bool
     value: float | None
     ratio: float | None
-    credit: float
+    credit: float | None
     studies: int
     studies_reached: int
     spread: float | None
@@ -91,7 +92,7 @@ class Profile:
 class Board:
     """A leaderboard; rows best first.
 
-    `score`: "anchored" or "algoperf". `by`: "time", "steps" or "examples". `studies`: the most studies that any
+    `score`: a name in scoring.rules. `by`: "time", "steps" or "examples". `studies`: the most studies that any
     cell has. `trials`: records used. `code`: the versions of Pacer that made them.
     """
 
@@ -138,30 +139,38 @@ def build_board(
     by: str = "time",
     reference: str = "nadamw",
     fingerprint: str | None = None,
+    remedy: str = REMEDY,
     seed: int = 0,
     draws: int = 2000,
 ) -> Board:
     """The leaderboard of the newest records of a suite.
 
     `workloads`: which, in the board's order; None for those seen. `fingerprint`: the hardware; None for the one
-    with the most records. Of a submission only its newest version counts, likewise of a workload. `draws`
-    resamples, from `seed`, make the intervals. Raises RecordsError where there is nothing to rank, UsageError for a
-    bad setting.
+    with the most records. Of a submission only its newest version counts, likewise of a workload. `remedy`: what
+    to do about missing trials. `draws` resamples, from `seed`, make the intervals. Raises RecordsError where there
+    is nothing to rank, UsageError for a bad setting.
     """
-    if score not in scores.SCORES:
-        raise UsageError(f"score is {score!r}, expected one of {', '.join(scores.SCORES)}")
+    if score not in RULES:
+        raise UsageError(f"score is {score!r}, expected one of {', '.join(RULES)}")
     if by not in times.AXES:
         raise UsageError(f"by is {by!r}, expected one of {', '.join(times.AXES)}")
-    chosen = select(records, suite=suite, workloads=workloads, ruleset=ruleset, fingerprint=fingerprint)
-    results = times.collect(chosen.cells, chosen.submissions, chosen.workloads, by)
+    chosen = select(
+        records, suite=suite, workloads=workloads, ruleset=ruleset, fingerprint=fingerprint, remedy=remedy
+    )
+    if by == "examples" and not any(r.batch_size for trials in chosen.cells.values() for r in trials):
+        raise UsageError(f"the records of {suite} do not say how many examples a step took; rank by time or steps")
+    rule = RULES[score]
+    held_out = chosen.held_out if rule.relative else {}
+    results = times.collect(chosen.cells, chosen.submissions, chosen.workloads, by, rule.pick)
     values = times.median(results.on(by))  # [S, W]
     at = chosen.submissions.index(reference) if reference in chosen.submissions else None
     budget = np.array(
         [times.budget(chosen.cells.get((reference, w)) or chosen.of_workload(w), by) for w in chosen.workloads]
     )
-    credit = partial(scores.anchored, reference=at, budget=budget) if score == "anchored" else scores.algoperf
-    credits = credit(values)
-    points = scores.score(credits)
+    credit = rule.credit(reference=at, budget=budget, held_out=held_out)
+    credits = np.full(values.shape, np.nan)  # [S, W], NaN on what is held out
+    credits[:, scores.bases(len(chosen.workloads), held_out)] = credit(values)
+    points = scores.score(credit(values))
     drawn = draw_scores(results.on(by), chosen.submissions, credit, seed=seed, draws=draws)
 
     order = sorted(range(len(points)), key=lambda s: (-points[s], chosen.submissions[s]))
@@ -186,9 +195,11 @@ def build_board(
         for place, s in enumerate(order)
     )
     # The reference's place moves when rows are sorted or dropped; its marks, taken once, do not.
-    fixed = partial(scores.anchored, reference=None, budget=marks) if score == "anchored" else scores.algoperf
-    unstable = changes_of_winner(values[order], names, chosen.workloads, fixed, relative=score == "algoperf")
-    warnings = (*chosen.warnings, *_about_reference(chosen, reference, at, values, by), *unstable)
+    fixed = rule.credit(reference=None, budget=marks, held_out=held_out)
+    unstable = changes_of_winner(
+        values[order], names, chosen.workloads, fixed, relative=rule.relative, held_out=held_out
+    )
+    warnings = (*chosen.warnings, *_about_reference(chosen, reference, at, values, by, remedy), *unstable)
     return Board(
         suite=suite,
         ruleset=ruleset,
@@ -199,7 +210,7 @@ def build_board(
         by=by,
         rows=rows,
         warnings=warnings,
-        profile=_profile(values[order], names),
+        profile=_profile(scores.counted(values[order], held_out), names),
         studies=results.time_s.shape[-1],
         trials=chosen.trials,
         code=chosen.code,
@@ -219,7 +230,7 @@ def _cells(
                 reached=bool(np.isfinite(values[s, w])),
                 value=_number(values[s, w]),
                 ratio=_number(ratios[s, w]),
-                credit=float(credits[s, w]),
+                credit=_number(credits[s, w]),
                 **_studies(results.on(by)[s, w], results.sustained[s, w]),
                 failures=_failures(chosen.cells.get((submission, workload), ())),
                 unsuitable=chosen.reason(submission, workload),
@@ -260,16 +271,20 @@ def _failure(record: Record) -> str:
     return f"{record.outcome.value} in {failure.hook}{place}: {failure.kind}: {message}".removesuffix(": ")
 
 
-def _about_reference(chosen: Selection, reference: str, at: int | None, values: np.ndarray, by: str) -> list[str]:
+def _about_reference(
+    chosen: Selection, reference: str, at: int | None, values: np.ndarray, by: str, remedy: str
+) -> list[str]:
     warnings = []
     if at is None:
         warnings.append(
             f"no trials of the reference {reference}: the budget stands for its value on every workload, so "
-            f"0.5 is not level with it; run: make bench, with {reference} among the submissions"
+            f"0.5 is not level with it; {remedy}, with {reference} among the submissions"
         )
     elif missed := [w for w, value in zip(chosen.workloads, values[at], strict=True) if not np.isfinite(value)]:
+        known = by != "time" or all(r.budget_s for w in missed for r in chosen.cells.get((reference, w), ()))
+        mark = "its budget" if known else "what it used of its budget, which is not known,"
         warnings.append(
-            f"the reference {reference} misses {', '.join(missed)}: its budget stands for its value "
+            f"the reference {reference} misses {', '.join(missed)}: {mark} stands for its value "
             "there, a lower bound, and it earns 0 itself"
         )
     outrun = sum(r.outcome is Outcome.OUTRUN for trials in chosen.cells.values() for r in trials)

@@ -63,7 +63,7 @@ def draw_scores(
 ) -> Array:
     """Scores of `draws` resamples: [draws, S], from study results [S, W, K] (inf a miss, NaN no such study).
 
-    `credit` maps medians [..., S, W] to credits of that shape.
+    `credit` maps medians [..., S, W] to credits [..., S, B] on the workloads that the score is over.
     """
     parts = draw_medians(studies, names, seed=seed, draws=draws)
     return np.concatenate([score(credit(part)) for part in parts])

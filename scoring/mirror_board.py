@@ -32,6 +32,7 @@ from scoring.mlflow_store import (
     readable,
     view,
 )
+from scoring.rules import RULES
 from scoring.tables import as_markdown
 
 
@@ -165,16 +166,17 @@ def _row_values(board: Board, row: Row) -> dict[str, float]:
         "rank": row.rank,
         "score_low": round(row.score_low, 3),
         "score_high": round(row.score_high, 3),
-        "score": round(row.score, 3),
     }
-    return {name: readable(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+    shown = {name: readable(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+    return shown | {"score": round(row.score, RULES[board.score].digits)}
 
 
 def _row_tags(board: Board, row: Row, link: str) -> dict[str, str]:
     trials = f"{link.partition('/runs')[0]}/runs?searchFilter=" + quote(f"tags.submission = '{row.submission}'")
     missed = [name for name, cell in row.workloads.items() if not cell.reached and cell.unsuitable is None]
+    digits = RULES[board.score].digits
     lines = [
-        f"Rank {row.rank} with a score of {row.score:.3f} (95 % interval {_interval(row)}). "
+        f"Rank {row.rank} with a score of {row.score:.{digits}f} (95 % interval {_interval(row)}). "
         f"[Charts and tables]({link}), [its trials]({trials}).\n",
         f"| workload | {board.by} to target | x reference | studies that reached | spread | sustained |",
         "|---|---|---|---|---|---|",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
-from scoring.scores import Array, score
+from scoring.scores import Array, bases, counted, score
 
 
 def changes_of_winner(
@@ -16,21 +17,28 @@ def changes_of_winner(
     credit: Callable[[Array], Array],
     *,
     relative: bool,
+    held_out: Mapping[int, int] = MappingProxyType({}),
 ) -> list[str]:
     """Lines such as "without flights_dlrm, adamw would win (0.61 to 0.58)", none where the winner holds.
 
     values [S, W], rows in the board's order, so the first is the winner; `credit` as in bootstrap.draw_scores for
     these rows. `relative`: whether credits depend on who else entered (the AlgoPerf score); an anchored score does
-    not, so no submission is dropped there. Dropping the winner itself is no finding.
+    not, so no submission is dropped there. Dropping the winner itself is no finding. `held_out` as in
+    scores.counted: such a workload goes with its base, and alone.
     """
     lines = []
     credits = credit(values)
-    if len(workloads) > 1:
-        left = (credits.sum(axis=1, keepdims=True) - credits) / (len(workloads) - 1)  # [S, W] without each workload
-        for w, workload in enumerate(workloads):
-            lines += _line(workload, left[:, w], names)
+    counting = bases(len(workloads), held_out)
+    if len(counting) > 1:
+        left = (credits.sum(axis=1, keepdims=True) - credits) / (len(counting) - 1)  # [S, B] without each workload
+        for b, w in enumerate(counting):
+            lines += _line(workloads[w], left[:, b], names)
+    for own, base in held_out.items():
+        without = values.copy()
+        without[:, own] = values[:, base]  # asks nothing that its base does not
+        lines += _line(workloads[own], score(credit(without)), names)
     if relative:
-        for s in _sole_fastest(values):
+        for s in _sole_fastest(values, counted(values, held_out)):
             if s:
                 rest = [i for i in range(len(names)) if i != s]
                 lines += _line(names[s], score(credit(values[rest])), [names[i] for i in rest])
@@ -45,8 +53,10 @@ def _line(dropped: str, scores: Array, names: Sequence[str]) -> list[str]:
     return [f"without {dropped}, {names[best]} would win ({scores[best]:.{digits}f} to {scores[0]:.{digits}f})"]
 
 
-def _sole_fastest(values: Array) -> list[int]:
-    """The rows that alone are fastest somewhere: no other one's absence changes a ratio. At most one a workload."""
+def _sole_fastest(*tables: Array) -> list[int]:
+    """The rows that alone are fastest somewhere: no other one's absence changes a ratio. At most one a workload, of
+    the values as they were made and as they count."""
+    values = np.concatenate(tables, axis=1)
     fastest = values == values.min(axis=0)
     sole = fastest & (fastest.sum(axis=0) == 1) & np.isfinite(values)
     return [int(s) for s in np.flatnonzero(sole.any(axis=1))]

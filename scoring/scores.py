@@ -7,13 +7,16 @@ NaN cannot arise.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-SCORES = ("anchored", "algoperf")
 CUT = 4.0  # a submission this many times slower than the mark earns nothing
+_GRID = np.linspace(1.0, CUT, 100)  # where AlgoPerf's published numbers look at a performance profile
 
 
 def ratios(values: Array, marks: Array) -> Array:
@@ -43,13 +46,59 @@ def reference_marks(values: Array, *, reference: int | None, budget: Array) -> A
     return np.where(np.isfinite(own), own, budget)
 
 
-def algoperf(values: Array) -> Array:
-    """Credit (4 - min(r, 4)) / 3; r is the ratio to the fastest submission, inf where nobody reached the target.
+def exact_area(r: Array) -> Array:
+    """(4 - min(r, 4)) / 3: what one workload with ratio r adds to the integral of a performance profile on [1, 4],
+    over 3."""
+    return (CUT - np.minimum(r, CUT)) / (CUT - 1.0)
 
-    Its mean over workloads is the exact integral of the performance profile on [1, 4], divided by 3. values and
-    result [..., S, W]. (Dahl et al. 2023, arXiv:2306.07179, section 4.)
+
+def published_area(r: Array) -> Array:
+    """The same by the trapezoid rule on 100 points, as AlgoPerf's published numbers are made.
+
+    The step from 0 to 1 at r becomes a ramp between the two points around it, so a ratio of just above 1 costs half
+    an interval.
     """
-    return (CUT - np.minimum(ratios(values, values.min(axis=-2)), CUT)) / (CUT - 1.0)
+    reached = len(_GRID) - np.searchsorted(_GRID, r)  # points at which the workload counts as solved
+    ends = np.where(r <= 1.0, 1.0, 0.5)  # the last point weighs half, and so does the first where it counts
+    return np.maximum(reached - ends, 0.0) / (len(_GRID) - 1)
+
+
+def algoperf(
+    values: Array,
+    *,
+    held_out: Mapping[int, int] = MappingProxyType({}),
+    area: Callable[[Array], Array] = exact_area,
+) -> Array:
+    """Credit on base workloads: the area that the ratio to the fastest submission earns, 0 where nobody reached it.
+
+    Its mean over workloads is the integral of the performance profile on [1, 4], divided by 3. values [..., S, W],
+    result [..., S, B]; `held_out` as in `counted`. (Dahl et al. 2023, arXiv:2306.07179, section 4.)
+    """
+    left = counted(values, held_out)
+    return area(ratios(left, left.min(axis=-2)))
+
+
+def counted(values: Array, held_out: Mapping[int, int]) -> Array:
+    """The values that count on base workloads once those on held-out ones are weighed: [..., S, W] to [..., S, B].
+
+    `held_out`: the column of each held-out workload, and that of its base. A held-out value counts only where its
+    base was reached. Then what is above 4 x the fastest of its workload becomes a miss, and then a base value does
+    whose held-out one is a miss.
+    """
+    if not held_out:
+        return values
+    left = values.copy()
+    for own, base in held_out.items():
+        left[..., own] = np.where(np.isfinite(values[..., base]), values[..., own], np.inf)
+    left = np.where(left > CUT * left.min(axis=-2, keepdims=True), np.inf, left)
+    for own, base in held_out.items():
+        left[..., base] = np.where(np.isfinite(left[..., own]), left[..., base], np.inf)
+    return left[..., bases(values.shape[-1], held_out)]
+
+
+def bases(workloads: int, held_out: Mapping[int, int]) -> list[int]:
+    """The columns, of so many, that are not held out."""
+    return [w for w in range(workloads) if w not in held_out]
 
 
 def score(credit: Array) -> Array:

@@ -10,6 +10,8 @@ from harness.errors import RecordsError
 from harness.records import Outcome, Record
 from scoring.times import studies
 
+REMEDY = "run: make bench"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
@@ -29,6 +31,13 @@ class Selection:
         trials = self.cells.get((submission, workload), ())
         return next((r.reason for r in trials if r.outcome is Outcome.UNSUITABLE), None)
 
+    @property
+    def held_out(self) -> dict[int, int]:
+        """The place of each variant whose base workload is here too, and the place of that one."""
+        base = {r.workload: r.variant_of for trials in self.cells.values() for r in trials[:1]}
+        places = {workload: place for place, workload in enumerate(self.workloads)}
+        return {places[w]: places[base[w]] for w in self.workloads if base.get(w) in places}
+
     def of_workload(self, workload: str) -> list[Record]:
         """All trials on one workload."""
         return [r for (_, name), trials in self.cells.items() if name == workload for r in trials]
@@ -41,9 +50,10 @@ def select(
     workloads: Sequence[str] | None,
     ruleset: str,
     fingerprint: str | None,
+    remedy: str = REMEDY,
 ) -> Selection:
     """The records of a board. `workloads` and `fingerprint` None: those seen, variants aside, and the one with the
-    most records.
+    most records. `remedy`: what to do about missing trials.
 
     Raises RecordsError where nothing is left, saying what there is and what to type.
     """
@@ -53,7 +63,7 @@ def select(
     if not ours:
         others = sorted({(r.suite, r.ruleset) for r in aimed})
         there = f"; there are some of {_some([f'{s} ({rule})' for s, rule in others])}" if others else ""
-        raise RecordsError(f"no finished trials of suite {suite} with ruleset {ruleset}{there}; run: make bench")
+        raise RecordsError(f"no finished trials of suite {suite} with ruleset {ruleset}{there}; {remedy}")
     sizes = Counter(r.fingerprint for r in ours)
     chosen = fingerprint or min(sizes, key=lambda name: (-sizes[name], name))
     if chosen not in sizes:
@@ -86,7 +96,7 @@ def select(
         warnings.append(f"{stale} trials of earlier versions of a submission or workload are left out")
     if not kept:
         raise RecordsError(
-            f"no finished trials of the present version on {_some(list(wanted))} in suite {suite}; run: make bench"
+            f"no finished trials of the present version on {_some(list(wanted))} in suite {suite}; {remedy}"
         )
 
     cells: dict[tuple[str, str], list[Record]] = defaultdict(list)
@@ -103,7 +113,7 @@ def select(
         hardware=max(kept, key=lambda r: r.ended).hardware,
         trials=len(kept),
         code=code,
-        warnings=tuple(warnings + _uneven(cells, submissions, wanted)),
+        warnings=tuple(warnings + _uneven(cells, submissions, wanted, remedy)),
     )
 
 
@@ -113,16 +123,16 @@ def _newest(records: Sequence[Record], kind: str) -> dict[str, str]:
 
 
 def _uneven(
-    cells: dict[tuple[str, str], list[Record]], submissions: Sequence[str], workloads: Sequence[str]
+    cells: dict[tuple[str, str], list[Record]], submissions: Sequence[str], workloads: Sequence[str], remedy: str
 ) -> list[str]:
     """Warnings about cells without trials, with fewer studies, or with fewer trials a study than others."""
     warnings = []
     untried = [w for w in workloads if not any((s, w) in cells for s in submissions)]
     if untried:
-        warnings.append(f"no trials at all on {_some(untried)}: a miss for everyone; run: make bench")
+        warnings.append(f"no trials at all on {_some(untried)}: a miss for everyone; {remedy}")
     missing = {s: [w for w in workloads if w not in untried and (s, w) not in cells] for s in submissions}
     if gaps := [f"{s} on {_some(names)}" for s, names in missing.items() if names]:
-        warnings.append(f"no trials, counted as a miss: {_some(gaps)}; run: make bench")
+        warnings.append(f"no trials, counted as a miss: {_some(gaps)}; {remedy}")
     grouped = {key: studies(trials) for key, trials in cells.items()}
     counts = {key: len(group) for key, group in grouped.items()}
     most = max(counts.values())

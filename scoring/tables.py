@@ -15,6 +15,7 @@ from rich.text import Text
 
 from scoring import escape
 from scoring.board import Board, Cell, Row
+from scoring.rules import RULES
 
 _UNITS = {"time": "s", "steps": "steps", "examples": "ex."}
 _HEADS = ("rank", "tie", "submission", "score", "95 % interval", "P(ahead of next)", "speed-up")
@@ -37,7 +38,7 @@ def as_text(board: Board, *, width: int = 120, next_command: str = "make bench")
     for index, (start, stop) in enumerate(_blocks(rows, heads, cells, width)):
         left, left_heads = (rows, list(_HEADS)) if index == 0 else (names, ["submission"])
         block = [a + b[start:stop] for a, b in zip(left, cells, strict=True)]
-        parts += [_table(left_heads + heads[start:stop], block), ""]
+        parts += [aligned(left_heads + heads[start:stop], block), ""]
     parts += _notes(board, escape.plain, bullet="  ")
     parts.append(f"next: {escape.plain(next_command)}")
     return "\n".join(parts) + "\n"
@@ -102,7 +103,7 @@ def _summary(board: Board, row: Row) -> list[str]:
         str(row.rank),
         str(row.tie_group) if tied else "",
         row.submission,
-        f"{row.score:.3f}",
+        f"{row.score:.{RULES[board.score].digits}f}",
         f"[{row.score_low:.2f}, {row.score_high:.2f}]",
         "" if p is None else f"{_percent(p)} %",
         "" if row.speedup is None else f"{row.speedup:.2f}x",
@@ -137,6 +138,8 @@ def _notes(board: Board, escaped: Callable[[str], str], bullet: str) -> list[str
     if reasons:
         notes.append("n/a: the algorithm is not made for such a workload, and earns there what a miss does")
         notes += [f"n/a: {line}" for line in reasons]
+    if held_out := [name for name in board.workloads if board.rows[0].workloads[name].credit is None]:
+        notes.append(f"held out, a miss there makes a miss of the base workload: {', '.join(held_out)}")
     failures = _where(board, lambda cell: cell.failures)
     if len(failures) > _MOST_FAILURES:
         failures[_MOST_FAILURES:] = [f"and {len(failures) - _MOST_FAILURES} more"]
@@ -179,7 +182,7 @@ def _blocks(
     return [*blocks, (start, len(heads))]
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """An aligned table without ever wrapping or cutting a field. Text objects: no field is read as markup."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="")
     for head in heads:

@@ -1,6 +1,7 @@
 """Records to times: the result of each study, and the median over studies.
 
-A study is one independent repeat of a submission's tuning; its result is that of its fastest trial. A miss counts
+A study is one independent repeat of a submission's tuning; its result is that of its fastest trial, or of the one
+that another rule picks. A miss counts
 as infinite, so a median over studies is finite only where more than half of them reached the target (as in
 AlgoPerf; for an even number, the mean of the two middle ones, infinite if either is).
 """
@@ -8,7 +9,7 @@ AlgoPerf; for an even number, the mean of the two middle ones, infinite if eithe
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -68,12 +69,39 @@ def studies(trials: Sequence[Record]) -> list[list[Record]]:
     return list(found.values())
 
 
-def study_result(trials: Sequence[Record], by: str) -> tuple[float, float, float, float]:
-    """(seconds, steps, examples, sustained) of the trial fastest on the axis `by`; a miss is inf and NaN."""
-    crossings = [(at, record) for record in trials if (at := crossing(record)) is not None]
-    if not crossings:
+Hit = tuple[Evaluation, Record]
+"""A trial that reached its target, with the evaluation that did."""
+
+Pick = Callable[[Sequence[Hit], str], Hit]
+"""Which hit of a study, by trial and never none, decides it on an axis."""
+
+
+def fastest(hits: Sequence[Hit], by: str) -> Hit:
+    """The rule as written: the hit that is first on the axis."""
+    return min(hits, key=lambda hit: getattr(hit[0], AXES[by]))
+
+
+def fewest_evaluations(hits: Sequence[Hit], by: str) -> Hit:
+    """How AlgoPerf's published numbers were made: the hit with the fewest evaluations before it.
+
+    There, the first that the file system listed decided between equals, which no log tells; here the faster does,
+    and the published tables come out.
+    """
+
+    def before(hit: Hit) -> tuple[int, float]:
+        at, record = hit
+        place = next(i for i, e in enumerate(record.evaluations) if e is at)
+        return record.skipped + place, getattr(at, AXES[by])
+
+    return min(hits, key=before)
+
+
+def study_result(trials: Sequence[Record], by: str, pick: Pick = fastest) -> tuple[float, float, float, float]:
+    """(seconds, steps, examples, sustained) of the trial that decides on the axis `by`; a miss is inf and NaN."""
+    hits = [(at, record) for record in trials if (at := crossing(record)) is not None]
+    if not hits:
         return math.inf, math.inf, math.inf, math.nan
-    at, record = min(crossings, key=lambda pair: getattr(pair[0], AXES[by]))
+    at, record = pick(hits, by)
     firm = sustained(record, at)
     return (
         max(at.time_s, _LEAST),
@@ -88,6 +116,7 @@ def collect(
     submissions: Sequence[str],
     workloads: Sequence[str],
     by: str,
+    pick: Pick = fastest,
 ) -> Times:
     """The study results of all cells; cells maps (submission, workload) to trials."""
     grouped = {key: studies(trials) for key, trials in cells.items()}
@@ -96,7 +125,7 @@ def collect(
     for s, submission in enumerate(submissions):
         for w, workload in enumerate(workloads):
             for k, trials in enumerate(grouped.get((submission, workload), ())):
-                results[:, s, w, k] = study_result(trials, by)
+                results[:, s, w, k] = study_result(trials, by, pick)
     return Times(time_s=results[0], steps=results[1], examples=results[2], sustained=results[3])
 
 
@@ -114,11 +143,12 @@ def median(values: Array) -> Array:
 def budget(trials: Sequence[Record], by: str) -> float:
     """What the trials of a workload were allowed on the axis `by`: the least that one that missed can have needed.
 
-    Seconds as recorded; in steps 1.25 x the step hint, in examples that many batches. inf for no trials.
+    Seconds as recorded, or where the budget is not known (0, in imported logs) those that were used; in steps
+    1.25 x the step hint, in examples that many batches. inf for no trials.
     """
     if not trials:
         return math.inf
     if by == "time":
-        return max(float(np.median([r.budget_s for r in trials])), _LEAST)
+        return max(float(np.median([r.budget_s or r.submission_s for r in trials])), _LEAST)
     steps = _BUDGET_FACTOR * trials[0].step_hint
     return steps if by == "steps" else steps * float(np.median([r.batch_size for r in trials]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
+from harness import algoperf_facts, cli
 from harness.errors import UsageError
 from harness.plan import Settings
 from harness.records import RecordStore
@@ -44,7 +44,7 @@ def test_leaderboard_prints_strict_json(results: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("by", ["time", "steps", "examples"])
-@pytest.mark.parametrize("score", ["anchored", "algoperf"])
+@pytest.mark.parametrize("score", ["anchored", "algoperf", "algoperf-published"])
 def test_leaderboard_prints_a_table(results: Path, capsys: pytest.CaptureFixture[str], by: str, score: str) -> None:
     arguments = ["leaderboard", "--results", str(results), "--no-mlflow", "--by", by, "--score", score]
     assert cli.main(arguments) == 0
@@ -64,6 +64,13 @@ def test_leaderboard_prints_a_table(results: Path, capsys: pytest.CaptureFixture
         (["calibrate", "--submission", "torch.optim:SGD"], 2, "write the point into the line itself"),
         (["claims", "--results", "/nonexistent"], 1, "make bench"),
         (["check", "--submission", "nope.py"], 2, "there is no file"),
+        (["import-algoperf", "/none", "--version", "0.6", "--ruleset", "self"], 2, "is no folder; expected"),
+        (["demo", "--logs", "/none"], 2, "-m harness import-algoperf DIR --version"),
+        (
+            ["leaderboard", "--suite", "algoperf-0.6-self", "--results", "/none"],
+            1,
+            "import-algoperf DIR --version 0.6",
+        ),
     ],
 )
 def test_bad_input_is_answered(
@@ -85,6 +92,96 @@ def test_an_archive_and_the_page_of_claims_are_written(results: Path, tmp_path: 
     text = page.read_text()
     assert f"`make claims RESULTS={kept}` makes this page" in text
     assert "* calibrated: did not hold up: 0.50x \\[" in text, "nadamw against adamw"
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """Published logs of two submissions on two base workloads and a held-out one, and of one on two others."""
+    for ruleset, submission, workload, seconds in (
+        ("self", "baseline", "wmt", 100),
+        ("self", "baseline", "ogbg", 100),
+        ("self", "baseline", "ogbg_model_size", 9),
+        ("self", "fast", "wmt", 50),
+        ("self", "fast", "ogbg", 50),
+        ("self", "fast", "ogbg_model_size", 99),
+        ("external", "baseline", "wmt", 100),
+        ("external", "baseline", "finewebedu_lm", 100),
+    ):
+        facts = algoperf_facts.leaderboard({"self": "0.5", "external": "0.6"}[ruleset], ruleset)
+        metric, target = facts.workloads[workload].metric, facts.workloads[workload].target
+        for study in range(facts.studies):
+            for trial in range(facts.trials):
+                place = f"algoperf_v0{facts.version[-1]}/{ruleset}_tuning/{submission}/study_{study}/{workload}_jax"
+                folder = tmp_path / "logs" / place / f"trial_{trial}"
+                folder.mkdir(parents=True)
+                text = f"global_step,score,validation/{metric}\n10,{seconds},{target}\n"
+                (folder / "eval_measurements.csv").write_text(text)
+    return tmp_path / "logs"
+
+
+def test_published_logs_make_a_board_of_their_own(
+    logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--results", str(tmp_path)]
+    imports = ["import-algoperf", str(logs), "--version", "0.5", *common]
+    assert cli.main(imports) == 2
+    assert "Add --ruleset external or --ruleset self" in capsys.readouterr().err
+    for added, present in ((30, 0), (0, 30)):
+        assert cli.main([*imports, "--ruleset", "self"]) == 0
+        out = capsys.readouterr().out
+        assert f"algoperf-0.5-self: {added} trials with {added} evaluations imported, {present} were there" in out
+        assert "faults of the logs:\n  no logs, a miss (22): baseline on criteo1tb" in out
+        assert "next: .venv/bin/python -m harness leaderboard --suite algoperf-0.5-self" in out
+    board = ["leaderboard", "--suite", "algoperf-0.5-self", "--no-mlflow", *common]
+    # The ruleset, the reference and the held-out workload are those of the suite.
+    assert cli.main([*board, "--score", "algoperf-published", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["ruleset"], made["reference"]) == ("self", "baseline")
+    # fast is level nowhere: on wmt it is ahead, r = 2, and on ogbg its held-out time is above four times the best.
+    assert {row["submission"]: row["score"] for row in made["rows"]} == {
+        "baseline": pytest.approx((66.5 / 99 + 1) / 2),
+        "fast": 0.5,
+    }
+    assert cli.main([*board, "--score", "algoperf-published"]) == 0
+    assert "0.8359" in capsys.readouterr().out, "four digits"
+    assert cli.main([*board, "--workloads", "ogbg", "--score", "algoperf"]) == 0
+    kept = json.loads((tmp_path / "algoperf-0.5-self" / "board" / "board.json").read_text())
+    assert list(kept["rows"][0]["workloads"]) == ["ogbg", "ogbg_model_size", "wmt"], "files hold the whole board"
+    assert cli.main([*board, "--by", "examples"]) == 2
+    assert "do not say how many examples" in capsys.readouterr().err
+
+
+def test_scores_are_compared(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["leaderboard", "--results", str(results), "--compare", "--no-mlflow"]
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert all(score in out for score in ("anchored", "algoperf", "algoperf-published", "where they differ:"))
+    assert cli.main([*arguments, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [rows[0]["submission"] for rows in shown["scores"].values()] == ["adamw"] * 3
+    assert shown["warnings"] == []
+    RecordStore(results, "mini").append(record("adamw", "text", time=None))
+    with open(RecordStore(results, "mini").path, "a") as file:
+        file.write("half a record")
+    assert cli.main([*arguments, "--json"]) == 0
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    assert "no trials, counted as a miss: nadamw on text; run: make bench" in warnings
+    assert "is not a record and was left out" in warnings[-1]
+
+
+def test_the_demo_shows_the_published_leaderboards(
+    logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrored, served = [], []
+    monkeypatch.setattr("scoring.mirror.mirror", lambda records, boards, **_: mirrored.extend(boards))
+    monkeypatch.setattr("scoring.mlflow_view.serve", lambda results, **_: served.append(results))
+    assert cli.main(["demo", "--results", str(tmp_path), "--logs", str(logs)]) == 0
+    out = capsys.readouterr().out
+    assert "suite algoperf-0.5-self, ruleset self: algoperf-published score" in out
+    assert "suite algoperf-0.6-external, ruleset external: algoperf-published score" in out
+    assert [board.suite for board in mirrored] == ["algoperf-0.5-self", "algoperf-0.6-external"]
+    assert mirrored[1].workloads == ("finewebedu_lm", "wmt")
+    assert served == [tmp_path]
 
 
 def test_what_an_algorithm_is_not_made_for_is_no_problem(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

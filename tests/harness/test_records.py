@@ -7,7 +7,7 @@ import json
 import math
 import multiprocessing
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,33 @@ def test_a_record_comes_back_as_it_was() -> None:
     failure = Failure(hook="update", kind="ValueError", message="bad\nthing", file="x.py", line=3, traceback="...")
     before = replace(record(time=2.0), failure=failure, outcome=Outcome.ERROR)
     assert from_json(to_json(before)) == before
+
+
+def test_a_line_is_that_of_the_plain_dataclass() -> None:
+    """Writing is quick because it copies nothing; the bytes are those of dataclasses.asdict."""
+    failure = Failure(hook="update", kind="ValueError", message="bad\nthing", file="x.py", line=3, traceback="...")
+    evaluation = Evaluation(
+        step=1, examples=2, time_s=0.1, value=None, train_loss=1e-7, beside={"a": None, "b": 2.0}
+    )
+    for each in (
+        record(hp={"lr": 0.1, "betas": (0.9, 0.999)}, variant_of="y", reason="é"),
+        replace(record(), failure=failure, evaluations=(evaluation,)),
+    ):
+        plain = {name: value for name, value in asdict(each).items() if name != "skipped"}  # 0: not in an archive
+        assert to_json(each) == json.dumps(plain, allow_nan=False, separators=(",", ":"))
+
+
+def test_many_records_are_added_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, synced = RecordStore(tmp_path, "mini"), []
+    store.append(record(study=0))
+    with open(store.path, "ab") as file:
+        file.write(b"half a li")
+    monkeypatch.setattr(os, "fsync", synced.append)
+    store.extend(record(study=study) for study in range(1, 50))
+    assert len(synced) == 1
+    records, warnings = store.read()
+    assert [r.study for r in records] == list(range(50))
+    assert len(warnings) == 1
 
 
 def test_numbers_that_are_not_finite_cannot_be_recorded() -> None:

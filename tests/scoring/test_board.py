@@ -126,6 +126,51 @@ def test_reference_that_misses_or_is_absent_is_said():
     assert "no trials of the reference nadamw" in absent.warnings[0]
 
 
+HELD_OUT = [
+    *table({"nadamw": {"x": [10] * 3, "y": [10] * 3}, "sgd": {"x": [5] * 3, "y": [10] * 3}}),
+    *table({"nadamw": {"x_wide": [10] * 3}, "sgd": {"x_wide": [None] * 3}}, variant_of="x"),
+]
+
+
+@pytest.mark.parametrize("score", ["algoperf", "algoperf-published"])
+def test_held_out_workloads_judge_their_base_and_earn_nothing(score):
+    # sgd is twice as fast on x, but misses its held-out variant: it keeps y, where both are level.
+    made = board(HELD_OUT, score=score, workloads=["x", "y", "x_wide"])
+    assert {name: row.score for name, row in by_name(made).items()} == {"nadamw": 1.0, "sgd": 0.5}
+    cells = by_name(made)["sgd"].workloads
+    assert {name: cell.credit for name, cell in cells.items()} == {"x": 0.0, "y": 1.0, "x_wide": None}
+    assert cells["x"].time_s == 5.0
+    assert made.profile.corners["sgd"] == ((1.0, 0.5),)
+    assert any(line.startswith("without x_wide, sgd would win (1.00 to 0.8") for line in made.warnings)
+    assert (
+        json.loads(json.dumps(made.as_json(), allow_nan=False))["rows"][1]["workloads"]["x_wide"]["credit"] is None
+    )
+
+
+def test_variants_count_like_any_workload_where_a_score_is_anchored():
+    made = board(HELD_OUT, workloads=["x", "y", "x_wide"])
+    assert by_name(made)["sgd"].score == pytest.approx((0.75 + 0.5 + 0) / 3)
+
+
+def test_a_variant_without_its_base_is_a_workload():
+    made = board(HELD_OUT, score="algoperf", workloads=["y", "x_wide"])
+    assert {name: row.score for name, row in by_name(made).items()} == {"nadamw": 1.0, "sgd": 0.5}
+
+
+def test_examples_that_are_not_told_are_not_ranked_by():
+    with pytest.raises(UsageError, match="do not say how many examples"):
+        board([record(batch_size=0)], by="examples")
+
+
+def test_a_budget_that_is_not_known_is_said():
+    records = table(
+        {"nadamw": {"x": [None] * 3}, "sgd": {"x": [50] * 3}}, budget=0.0, ledger=(("training", 100.0),)
+    )
+    made = board(records)
+    assert by_name(made)["sgd"].score == pytest.approx(0.75)
+    assert "what it used of its budget, which is not known, stands for its value" in made.warnings[0]
+
+
 def test_nobody_reached_anything():
     for score in ("anchored", "algoperf"):
         made = board({"nadamw": {"x": [None] * 3}, "sgd": {"x": [None] * 3}}, score=score)

@@ -173,6 +173,19 @@ def test_rows_are_the_board(uri):
     assert " to " in shown["muon"].data.tags["interval"]
 
 
+def test_a_published_score_has_four_digits(uri):
+    records = [
+        *table({"nadamw": {"digits": 10, "text": 20}, "muon": {"digits": 7, "text": 18}}),
+        *table({"nadamw": {"digits_wide": 10}, "muon": {"digits_wide": 11}}, variant_of="digits"),
+    ]
+    made = board(records, score="algoperf-published", workloads=["digits", "text", "digits_wide"])
+    mirror(records, [made], tracking_uri=uri)
+    shown = rows(uri)
+    # nadamw: 10 / 7 on digits counts as solved at 85 of the 100 points, 20 / 18 at 96, the last for half of one.
+    assert shown["nadamw"].data.metrics["score"] == round((84.5 + 95.5) / 99 / 2, 4) == 0.9091
+    assert shown["nadamw"].data.metrics["digits_wide s"] == 10.0
+
+
 def test_the_link_opens_a_view_with_the_columns_best_first(uri):
     records = table(TIMES)
     report = mirror(records, [board(records)], tracking_uri=uri)

@@ -33,3 +33,28 @@ def test_a_third_submission_can_decide_between_two():
 def test_one_workload_and_equal_submissions_say_nothing():
     assert changes_of_winner(np.array([[1.0], [2.0]]), "ab", ["x"], scores.algoperf, relative=True) == []
     assert changes_of_winner(np.ones((3, 4)), "abc", list("wxyz"), scores.algoperf, relative=True) == []
+
+
+def test_a_held_out_workload_goes_with_its_base_and_alone():
+    # Base x with its held-out x2, and y. a: 1 and 2/3. b: a miss of x2 takes x, and 1 on y. c: level on both, 2/3.
+    values = np.array([[10.0, 5.0, 20.0], [10.0, np.inf, 10.0], [20.0, 10.0, 20.0]])
+    held_out = {1: 0}
+    credit = partial(scores.algoperf, held_out=held_out)
+    np.testing.assert_allclose(scores.score(credit(values)), [5 / 6, 1 / 2, 2 / 3])
+    found = changes_of_winner(values, "abc", ["x", "x2", "y"], credit, relative=True, held_out=held_out)
+    assert found == ["without x, b would win (1.00 to 0.67)", "without x2, b would win (1.00 to 0.83)"]
+
+
+def test_who_is_fastest_of_what_counts_is_dropped_too():
+    # c is fastest on x but misses its held-out x2, so b, which is alone fastest of no times as made, sets the mark:
+    # a = (2/3 + 1.6/3) / 2, d = (1/6 + 1) / 2. Without b the mark is a: a = (1 + 1.6/3) / 2, d = (3/4 + 1) / 2.
+    values = np.array([[20.0, 9.0, 24.0], [35.0, 9.0, 10.0], [10.0, 9.0, np.inf], [9.0, np.inf, np.inf]])
+    held_out = {1: 0}
+    credit = partial(scores.algoperf, held_out=held_out)
+    np.testing.assert_allclose(scores.score(credit(values)), [0.6, 7 / 12, 1 / 2, 0])
+    found = changes_of_winner(values, "adbc", ["x", "x2", "y"], credit, relative=True, held_out=held_out)
+    assert found == [
+        "without x, d would win (1.00 to 0.53)",
+        "without y, b would win (1.00 to 0.67)",
+        "without b, d would win (0.88 to 0.77)",
+    ]

@@ -46,6 +46,62 @@ def test_algoperf_score_is_the_integral_of_the_profile():
     np.testing.assert_allclose(scores.score(scores.algoperf(values)), integral, atol=1e-5)
 
 
+def test_published_area_is_the_trapezoid_rule_on_100_points():
+    taus = np.linspace(1, 4, 100)
+    r = np.array([1.0, 1.0000001, taus[1], 1.5, 2.0, taus[98], 3.9999, 4.0, 4.0000001, INF])
+    by_hand = [np.trapezoid((one <= taus).astype(float), taus) / 3 for one in r]
+    np.testing.assert_allclose(scores.published_area(r), by_hand, atol=1e-12)
+    assert np.abs(scores.published_area(r[:8]) - scores.exact_area(r[:8])).max() <= 0.5 / 99 + 1e-6
+
+
+def test_published_score_is_the_integral_of_the_whole_profile():
+    rng = np.random.default_rng(0)
+    values = np.exp(rng.normal(0, 0.8, (7, 9)))
+    values[rng.random(values.shape) < 0.2] = INF
+    taus = np.linspace(1, 4, 100)
+    profile = scores.profile(scores.ratios(values, values.min(axis=0)), taus)
+    made = scores.score(scores.algoperf(values, area=scores.published_area))
+    np.testing.assert_allclose(made, np.trapezoid(profile, taus) / 3, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("base", "own", "left"),
+    [
+        # The held-out times change nothing while all are within four times the fastest.
+        ([10.0, 20.0], [5.0, 20.0], [10.0, 20.0]),
+        # Above four times the fastest held-out time: a miss, and so is its base time.
+        ([10.0, 20.0], [5.0, 20.1], [10.0, INF]),
+        ([10.0, 20.0], [5.0, INF], [10.0, INF]),
+        # The fastest on the held-out workload missed its base: its held-out time counts for nobody.
+        ([INF, 20.0], [1.0, 100.0], [INF, 20.0]),
+        # Above four times the fastest base time is a miss even if that one then goes for its held-out time: the
+        # second is not level with a mark of its own.
+        ([10.0, 41.0], [INF, 5.0], [INF, INF]),
+        ([10.0, 39.0], [INF, 5.0], [INF, 39.0]),
+        # A base time above four times the fastest does not take its held-out time along.
+        ([10.0, 50.0, 20.0], [8.0, 1.0, 4.1], [INF, INF, INF]),
+    ],
+)
+def test_what_counts_beside_a_held_out_workload(base, own, left):
+    values = np.array([[3.0, *pair] for pair in zip(own, base, strict=True)])
+    expected = np.array([[3.0, one] for one in left])
+    np.testing.assert_array_equal(scores.counted(values, {1: 2}), expected)
+    np.testing.assert_array_equal(scores.counted(np.stack([values, values]), {1: 2}), [expected, expected])
+
+
+def test_without_held_out_workloads_everything_counts():
+    values = np.array([[1.0, 100.0], [5.0, INF]])
+    assert scores.counted(values, {}) is values
+
+
+def test_a_held_out_workload_has_no_credit_of_its_own():
+    # The base ratios are 1 and 2; the second is five times slower on the held-out one.
+    values = np.array([[10.0, 1.0], [20.0, 5.0]])
+    np.testing.assert_allclose(scores.algoperf(values, held_out={1: 0}), [[1.0], [0.0]])
+    values[1, 1] = 4.0
+    np.testing.assert_allclose(scores.algoperf(values, held_out={1: 0}), [[1.0], [2 / 3]])
+
+
 def test_profile_corners_are_exact():
     # r = 1, 1, 2.5, 4, 7 and a miss: of six workloads, two at once, a third at 2.5, a fourth at 4.
     r = np.array([1.0, 2.5, 1.0, 4.0, 7.0, INF])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.records import Outcome
+from harness.records import Outcome, compact, from_json, to_json
 from scoring import times
 from tests.scoring.build import record
 
@@ -53,6 +53,30 @@ def test_sustained_looks_at_the_next_evaluation(later, expected):
 def test_a_target_met_before_the_first_step_has_a_positive_time():
     trial = record(time=1.0, values=[0.95], steps=0)
     assert times.study_result([trial], "steps")[1] > 0
+
+
+def test_the_published_rule_picks_the_fewest_evaluations():
+    # The first trial reaches the target at its third evaluation, after 9 s, the second at its second, after 12 s.
+    trials = [record(values=[0.1, 0.2, 0.95], time=3.0), record(values=[0.1, 0.95, 0.2], time=6.0, trial=1)]
+    assert times.study_result(trials, "time", times.fastest)[0] == 9.0
+    assert times.study_result(trials, "time", times.fewest_evaluations)[0] == 12.0
+    slower = record(values=[0.1, 0.95], time=7.0, trial=2)
+    assert times.study_result([slower, *trials], "time", times.fewest_evaluations)[0] == 12.0, (
+        "the faster of equals"
+    )
+
+
+def test_an_archive_keeps_what_the_published_rule_counts():
+    trials = [record(values=[0.1, 0.2, 0.95, 0.96], time=3.0), record(values=[0.1, 0.95], time=6.0, trial=1)]
+    for _ in range(2):
+        trials = [from_json(to_json(compact(trial))) for trial in trials]
+        assert [len(trial.evaluations) for trial in trials] == [2, 1]
+        assert times.study_result(trials, "time", times.fewest_evaluations)[0] == 12.0
+
+
+def test_a_budget_that_is_not_known_is_what_was_used():
+    trials = [record(time=None, budget=0.0, trial=t, ledger=(("training", s),)) for t, s in enumerate((7.0, 9.0))]
+    assert times.budget(trials, "time") == 8.0
 
 
 def test_seeds_make_studies_of_their_own():
