@@ -230,6 +230,27 @@ def _perf(options: argparse.Namespace) -> int:
     return 0 if report.within_bounds() else 1
 
 
+def _replay(options: argparse.Namespace) -> int:
+    from harness.records import RecordStore
+    from harness.replay import as_text, curves, report
+    from harness.rules import DEFAULT_SUITE
+    from scoring.charts import savings_png
+
+    results, suite = Path(options.results), options.suite or DEFAULT_SUITE
+    records, _ = RecordStore(results, suite).read()
+    made = report(
+        records, suite=suite, ruleset=options.ruleset, reference=options.reference, only=_names(options.policy)
+    )
+    print(as_text(made))
+    savings_png(
+        curves(made),
+        results / suite / "replay.png",
+        title=f"Stopping early on {suite}",
+    )
+    print(f"chart: {results / suite / 'replay.png'}")
+    return 0
+
+
 def _ui(options: argparse.Namespace) -> int:
     from harness.rules import DEFAULT_SUITE
     from scoring.mlflow_view import serve
@@ -400,4 +421,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("doctor", _doctor, "machine, versions, and whether it is quiet enough to time on", machine_readable)
     perf = verb("perf", _perf, "measure what the harness adds to a step, a trial and a bench", machine_readable)
     perf.add_argument("--pairs", type=_at_least_one, default=7, help="interleaved pairs a workload (7)")
+    replay = verb("replay", _replay, "what stopping trials early would have saved, and done to scores")
+    replay.add_argument("--policy", metavar="A,B", help="only these: exact, give-up, forecast")
+    replay.add_argument("--reference", metavar="X", help="what the anchored score and the cut compare with")
     return parser

@@ -95,6 +95,9 @@ def describe(record: Record) -> str:
         Outcome.BUDGET: f"missed the target in its budget of {record.budget_s:.1f} s",
         Outcome.COMPLETE: "ended by itself without reaching the target",
         Outcome.OUTRUN: "stopped, another trial of its study was faster",
+        Outcome.SETTLED: "stopped, it could change no score any more",
+        Outcome.CUT: "stopped, so slow that it would have earned nothing",
+        Outcome.UNPROMISING: "stopped, it was foreseen to miss the target",
         Outcome.DIVERGED: "diverged",
     }
     return f"{ends.get(record.outcome, record.outcome)}, {record.metric} {value}"

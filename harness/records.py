@@ -30,6 +30,9 @@ class Outcome(StrEnum):
     BUDGET = "budget"  # the budget ran out first
     COMPLETE = "complete"  # the submission said it was done, or the asked number of steps was made
     OUTRUN = "outrun"  # another trial of its study was faster already, so it could not change the result
+    SETTLED = "settled"  # no time of its could change the median over studies, or nothing hung on that median
+    CUT = "cut"  # so slow that it would have earned nothing
+    UNPROMISING = "unpromising"  # foreseen to miss the target, which is not certain
     DIVERGED = "diverged"  # the loss or the metric stopped being a finite number
     ERROR = "error"  # the submission raised, exited or broke the rules
     UNSUITABLE = "unsuitable"  # the submission said that it cannot run on such a workload by its nature

@@ -1,4 +1,4 @@
-"""Pictures of a board: performance profiles, and scores with their intervals.
+"""Pictures of a board: performance profiles, and scores with their intervals; and of what stopping early saves.
 
 Matplotlib is used through Figure, without pyplot and its global state, so charts may be drawn in any thread.
 Colours are those of Okabe & Ito, which readers with any common colour blindness can tell apart; labels, line style
@@ -7,7 +7,7 @@ and marker repeat what colour says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,6 +25,8 @@ MOST_CURVES = 12  # more cannot be told apart in one picture
 MOST_ROWS = 40
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = (("solid", "solid"), ("dashed", "dash"), ("dotted", "dot"))  # Matplotlib's name, Plotly's
+_MARKERS = ("o", "s", "^", "D")
+_NO_CHANGE = 0.001  # below this the axis of score changes is linear, so that it has a place for 0
 _TICKS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 _GREY = "#666666"
 _DPI = 150
@@ -139,6 +141,38 @@ def profile_html(board: Board, path: Path) -> None:
         yaxis={"title": {"text": "share of workloads solved"}, "tickformat": ".0%", "range": [-0.02, 1.03]},
     )
     path.write_text(figure.to_html(include_plotlyjs=True, full_html=True, div_id="profile"), encoding="utf-8")
+
+
+def savings_png(curves: Mapping[str, Sequence[tuple[float, float]]], path: Path, *, title: str) -> None:
+    """What stopping early saves against what it costs, as a PNG: a curve a policy, along its strictness.
+
+    `curves`: (largest change of any score, times cheaper than running every trial to its end) of newcomers, the
+    mildest first.
+    """
+    figure, axes = _figure(8.0, 5.0)
+    for place, (name, points) in enumerate(curves.items()):
+        changes, cheaper = zip(*points, strict=True)
+        colour, (style, _) = _look(place)
+        axes.plot(
+            changes,
+            cheaper,
+            color=colour,
+            linestyle=style,
+            marker=_MARKERS[place % len(_MARKERS)],
+            label=escape.matplotlib(name),
+        )
+    axes.set_xscale("symlog", linthresh=_NO_CHANGE, linscale=0.5)
+    axes.set_xlim(-_NO_CHANGE / 5, 1.0)
+    axes.set_xticks([0, 0.001, 0.01, 0.1, 1], ["0", "0.001", "0.01", "0.1", "1"])
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0.9)
+    axes.set_xlabel("largest change of any score, each submission in turn as the newcomer")
+    axes.set_ylabel("times cheaper than every trial to its end")
+    axes.grid(color="#e6e6e6", linewidth=0.8)
+    for text in axes.legend(loc="lower right", frameon=False).get_texts():
+        text.set_parse_math(False)
+    axes.set_title(escape.matplotlib(title), loc="left", fontsize=13, fontweight="bold", parse_math=False)
+    _save(figure, path)
 
 
 def _shown(board: Board, most: int) -> list[Row]:

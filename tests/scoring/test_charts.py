@@ -46,3 +46,9 @@ def test_steps_run_from_1_to_4():
     assert charts._steps(made, "nadamw") == ([1.0, 4.0], [1.0, 1.0])
     assert charts._steps(made, "sgd") == ([1.0, 2.0, 3.0, 4.0], [0.0, 0.5, 1.0, 1.0])
     assert charts._steps(made, "lost") == ([1.0, 4.0], [0.0, 0.0])
+
+
+def test_savings(tmp_path):
+    curves = {"exact": [(0.0, 1.0), (0.0, 1.3)], EVIL: [(0.0, 1.3), (0.0004, 2.0), (0.125, 3.0)]}
+    charts.savings_png(curves, tmp_path / "chart.png", title=EVIL)
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
