@@ -18,6 +18,7 @@ from harness.choose import chosen_submissions, chosen_workloads
 from harness.pace import PaceError, measure_pace
 from harness.plan import Settings, plan
 from harness.progress import TrialProgress, duration
+from harness.racing import Race
 from harness.records import Record, RecordStore
 from harness.rules import REFERENCE
 from submissions.registry import SubmissionRef
@@ -83,6 +84,7 @@ def bench(settings: Settings, console: Console) -> BenchReport:
                 settings, workloads, fingerprint, devices, lambda orders: _must_run(schedule.run(orders, devices))
             )
         trials = plan(settings, workloads, submissions, pace, recorded, fingerprint)
+        race = Race(settings, workloads, submissions, fingerprint, records)
         progress = TrialProgress(trials, devices, console)
         console.print(
             f"running on {devices} x {machine.hardware()}: about {duration(progress.seconds_left())}",
@@ -91,12 +93,13 @@ def bench(settings: Settings, console: Console) -> BenchReport:
         running = time.perf_counter()
         submission_s, lost = 0.0, 0
         with progress.shown(), _overhead() as overhead:
-            for result in schedule.run(trials, devices, records):
+            for result in schedule.run(trials, devices, race.rule):
                 if isinstance(result, schedule.Lost):
                     lost += 1
                     progress.lost(result.trial, result.reason)
                     continue
                 store.append(result)
+                race.note(result)
                 submission_s += result.submission_s
                 progress.ended(result)
         running_s = time.perf_counter() - running

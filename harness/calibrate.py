@@ -182,7 +182,7 @@ def _try(
     progress = TrialProgress(trials, devices, console)
     numbered = {candidate.number: candidate for candidate in candidates}
     with progress.shown():
-        for result in schedule.run(trials, devices, racing=False):
+        for result in schedule.run(trials, devices):
             if isinstance(result, schedule.Lost):
                 raise CalibrationError(f"{result.trial.workload}, {submission.name}: {result.reason}")
             if result.outcome is Outcome.ERROR:

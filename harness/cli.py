@@ -20,6 +20,7 @@ from rich.console import Console
 
 from harness.errors import PacerError, UsageError
 from harness.machine import ROOT
+from harness.rules import DEFAULT_STOP
 
 _STOPPED = 130
 _MANY = 200
@@ -231,23 +232,22 @@ def _perf(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
+    from harness.algoperf_facts import of_suite
     from harness.records import RecordStore
     from harness.replay import as_text, curves, report
-    from harness.rules import DEFAULT_SUITE
+    from harness.rules import DEFAULT_SUITE, REFERENCE
     from scoring.charts import savings_png
 
     results, suite = Path(options.results), options.suite or DEFAULT_SUITE
     records, _ = RecordStore(results, suite).read()
-    made = report(
-        records, suite=suite, ruleset=options.ruleset, reference=options.reference, only=_names(options.policy)
-    )
+    published = of_suite(suite)
+    reference = options.reference or (published.reference if published else REFERENCE)
+    ruleset, chart = _ruleset(options), results / suite / "replay.png"
+    with Console(stderr=True).status("replaying every trial under every policy"):
+        made = report(records, suite=suite, ruleset=ruleset, reference=reference, only=_names(options.policy))
     print(as_text(made))
-    savings_png(
-        curves(made),
-        results / suite / "replay.png",
-        title=f"Stopping early on {suite}",
-    )
-    print(f"chart: {results / suite / 'replay.png'}")
+    savings_png(curves(made), chart, title=f"Stopping early on {suite}")
+    print(f"chart: {chart}")
     return 0
 
 
@@ -326,6 +326,7 @@ def _settings(options: argparse.Namespace) -> Any:
         trials=getattr(options, "trials", None) or DEFAULT_TRIALS[ruleset],
         ruleset=ruleset,
         seed=getattr(options, "seed", 0),
+        stop=getattr(options, "stop", DEFAULT_STOP),
         results=Path(options.results).absolute(),
         data=Path(options.data).absolute(),
         ray_address=os.environ.get("RAY_ADDRESS") or None,
@@ -388,6 +389,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--studies", type=_at_least_one, default=3, help="independent repeats (3)")
     bench.add_argument("--trials", type=_at_least_one, help="points a study (self: 1, external: 5)")
     bench.add_argument("--seed", type=int, default=0, help="root of all random numbers (0)")
+    bench.add_argument(
+        "--stop", choices=("own-study", "exact", "forecast"), default=DEFAULT_STOP, help="when trials end early"
+    )
     bench.add_argument("--variants", metavar="K", type=_at_least_one, default=0, help="draw K variants as well")
     bench.add_argument("--variant-seed", metavar="N", type=int, help="repeat the draw of this seed")
     verb("leaderboard", _leaderboard, "print the leaderboard again", machine_readable, board)

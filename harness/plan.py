@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.machine import ROOT
-from harness.rules import BUDGET_FACTOR, DEFAULT_SUBMISSIONS
+from harness.rules import BUDGET_FACTOR, DEFAULT_STOP, DEFAULT_SUBMISSIONS
+from harness.stopping import NEVER, StopRule
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 
@@ -19,6 +19,7 @@ class Settings:
     """What the user asked for. `trials` counts hyperparameter points a study; `results` and `data` are folders.
 
     `variants` counts the variants to be drawn; `variant_seed` None draws them with the seed of the results folder.
+    `stop` names the policy by which trials stop before their budget, one of harness.racing.POLICIES.
     """
 
     suite: str = "mini"
@@ -30,6 +31,7 @@ class Settings:
     trials: int = 1
     ruleset: str = "self"
     seed: int = 0
+    stop: str = DEFAULT_STOP
     results: Path = ROOT / "results"
     data: Path = ROOT / ".data"
     ray_address: str | None = None
@@ -39,9 +41,9 @@ class Settings:
 class Trial:
     """What to run. Times in seconds of submission time.
 
-    Evaluations come every `evaluation_period_s`, or every `evaluate_every` steps where that is given. `cutoff_s`
-    is the time of the fastest trial so far of the same study. `hp` overrides the ruleset's point. Without
-    `stop_at_target` the trial goes on to its budget or to `max_steps`.
+    Evaluations come every `evaluation_period_s`, or every `evaluate_every` steps where that is given. `rule` may
+    stop the trial before its budget. `hp` overrides the ruleset's point. Without `stop_at_target` the trial goes on
+    to its budget or to `max_steps`.
     """
 
     suite: str
@@ -54,7 +56,7 @@ class Trial:
     budget_s: float
     evaluation_period_s: float
     data: Path
-    cutoff_s: float = math.inf
+    rule: StopRule = NEVER
     max_steps: int | None = None
     evaluate_every: int | None = None
     stop_at_target: bool = True

@@ -4,6 +4,8 @@ Hours are those of submission time. The order that is assumed: one trial at a ti
 variants, then by study, by trial, by workload and by submission's name. Trials that run side by side know less of
 each other, so a cluster saves less. A trial ends at its target here, as the harness ends it, where its log goes on.
 
+Scores are over base workloads, the anchored one too.
+
 Two settings, both printed. In a *bench* all submissions start from nothing and every one is replayed. A *newcomer*
 is replayed alone, all others being recorded in full; each submission is the newcomer once. Whatever a policy learns
 for a submission, it learns from others and from that submission's own earlier trials, as a live harness could.
@@ -25,7 +27,7 @@ import numpy as np
 
 from harness.errors import UsageError
 from harness.records import Outcome, Record
-from harness.stopping import AllOf, Cells, Cut, Forecast, GiveUp, Median, OwnStudy, Policy, Start, exact
+from harness.stopping import AllOf, Cells, Forecast, GiveUp, Median, OwnStudy, Policy, Start, exact
 from scoring import scores, times
 from scoring.selection import select
 
@@ -40,13 +42,13 @@ def families(reference: str | None) -> dict[str, dict[str, Policy]]:
 
     Those that foresee come with the exact ones. `reference` as in `Cut`.
     """
-    sure = exact(reference)
+    sure = exact(reference, held_out=True)
     return {
         "exact": {
             "at the target": AllOf(),
             "+ own study": OwnStudy(),
             "+ median": AllOf((OwnStudy(), Median())),
-            "+ 4 x cut": AllOf((OwnStudy(), Median(), Cut(reference))),
+            "+ 4 x cut": exact(reference),
             "+ base missed": sure,
         },
         "give-up": {f"misses {n}": AllOf((sure, GiveUp(n))) for n in (3, 2, 1)},
@@ -309,31 +311,17 @@ def credits(records: Sequence[Record], reference: str | None) -> dict[str, dict[
     bases = sorted({r.workload for r in records if r.variant_of is None})
     variants = {r.workload: r.variant_of for r in records if r.variant_of in bases}
     values = times.median(times.collect(_cells(records), submissions, [*bases, *variants], "time").time_s)
-    base, held_out = values[:, : len(bases)], values[:, len(bases) :]
-    of = [bases.index(name) for name in variants.values()]
+    held_out = {len(bases) + v: bases.index(base) for v, base in enumerate(variants.values())}
     budget = np.array([times.budget([r for r in records if r.workload == name], "time") for name in bases])
     at = submissions.index(reference) if reference in submissions else None
     by_score = {
-        "algoperf": scores.algoperf(_with_variants(base, held_out, of)),
-        "anchored": scores.anchored(base, reference=at, budget=budget),
+        "algoperf": scores.algoperf(values, held_out=held_out),
+        "anchored": scores.anchored(values[:, : len(bases)], reference=at, budget=budget),
     }
     return {
         name: {(s, w): float(credit[i, j]) for i, s in enumerate(submissions) for j, w in enumerate(bases)}
         for name, credit in by_score.items()
     }
-
-
-def _with_variants(base: np.ndarray, held_out: np.ndarray, of: Sequence[int]) -> np.ndarray:
-    """Times [S, W] after AlgoPerf's held-out rules; `held_out` [S, V], of which column v is of base `of[v]`.
-
-    A variant counts where its base was reached; what is above 4 x the fastest is a miss; so is then a base workload
-    whose variant is missed.
-    """
-    held_out = np.where(np.isfinite(base[:, of]), held_out, np.inf)
-    base, held_out = (np.where(t > scores.CUT * t.min(axis=0, initial=np.inf), np.inf, t) for t in (base, held_out))
-    for column, missed in zip(of, ~np.isfinite(held_out).T, strict=True):
-        base[missed, column] = np.inf
-    return base
 
 
 def _effect(before: Sequence[Record], after: Sequence[Record], spent_s: float, reference: str | None) -> Effect:

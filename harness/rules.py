@@ -7,6 +7,7 @@ REFERENCE = "nadamw"
 
 DEFAULT_SUBMISSIONS = (REFERENCE, "adamw", "nesterov", "schedule_free_adamw")
 DEFAULT_SUITE = "mini"
+DEFAULT_STOP = "own-study"
 DEFAULT_WORKLOADS = ("flights_dlrm", "mnist_resnet", "molecules_gnn", "shakespeare_gpt")
 """What a bench runs that names neither suite nor workloads: embeddings, convolution, graphs, attention."""
 BUDGET_FACTOR = {"external": 1.25, "self": 1.25 * 1.5}

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from harness import machine
 from harness.errors import PacerError, UsageError
 from harness.plan import Trial
 from harness.records import Record
+from harness.stopping import StopRule
 from harness.trial import run_trial
 from workloads.datasets.base import Dataset, DatasetError
 
@@ -116,45 +117,27 @@ def prepare(datasets: Sequence[Dataset], cache: Path) -> Iterator[str]:
 
 
 def run(
-    trials: Sequence[Trial], devices: int, recorded: Iterable[Record] = (), *, racing: bool = True
+    trials: Sequence[Trial], devices: int, rule: Callable[[Trial], StopRule] | None = None
 ) -> Iterator[Record | Lost]:
     """Runs trials as devices fall free and yields their records as they come, in any order.
 
-    With `racing`, a trial that starts while its study has a result already, in `recorded` or since, is told the
-    time to beat.
+    `rule` is asked when a trial is about to start, and may know of all records that were yielded before.
     """
     waiting = list(reversed(trials))
     running: dict[ray.ObjectRef, Trial] = {}
-    best: dict[tuple[str, ...], float] = {}
-    for record in recorded:
-        _note(best, record)
     while waiting or running:
         while waiting and len(running) < 2 * devices:  # a queue as long as the cluster, so that no device waits
             trial = waiting.pop()
-            if racing:
-                trial = dataclasses.replace(trial, cutoff_s=best.get(_study_of_trial(trial), trial.cutoff_s))
+            if rule is not None:
+                trial = dataclasses.replace(trial, rule=rule(trial))
             running[_run.remote(trial)] = trial
         done, _ = ray.wait(list(running), num_returns=1)
         for reference in done:
             trial = running.pop(reference)
             try:
-                record: Record = ray.get(reference)
+                yield ray.get(reference)
             except RayError as error:
                 yield Lost(trial, str(error).strip())
-                continue
-            _note(best, record)
-            yield record
-
-
-def _note(best: dict[tuple[str, ...], float], record: Record) -> None:
-    """Keeps the fastest time of each study."""
-    if record.crossing is not None:
-        study = (record.workload, record.submission_hash, record.ruleset, f"{record.seed}/{record.study}")
-        best[study] = min(best.get(study, record.crossing.time_s), record.crossing.time_s)
-
-
-def _study_of_trial(trial: Trial) -> tuple[str, ...]:
-    return trial.workload, trial.submission.hash, trial.ruleset, f"{trial.seed}/{trial.study}"
 
 
 @ray.remote(num_cpus=1)

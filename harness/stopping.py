@@ -77,6 +77,10 @@ class Until:
         return self.outcome if time_s >= self.until_s else None
 
 
+NEVER = Until()
+"""Leaves a trial its whole budget."""
+
+
 @dataclass(frozen=True)
 class FirstOf:
     """Stops when the first of several rules does."""
@@ -187,7 +191,7 @@ class Cut:
 
     def rule(self, start: Start, cells: Cells) -> StopRule:
         if start.submission == self.reference or start.has_variants:
-            return Until()
+            return NEVER
         marks = [
             _median_at_most(trials, start)
             for (submission, workload), trials in cells.items()
@@ -260,9 +264,11 @@ class Forecast:
         return FirstOf((sure, below))
 
 
-def exact(reference: str | None = None) -> AllOf:
-    """All exact policies; `reference` as in `Cut`."""
-    return AllOf((OwnStudy(), Median(), BaseMissed(), Cut(reference)))
+def exact(reference: str | None = None, *, held_out: bool = False) -> AllOf:
+    """All exact policies; `reference` as in `Cut`. `held_out`: scores are over base workloads, and variants only
+    decide whether those count; elsewhere a variant is a workload like others."""
+    sure = (OwnStudy(), Median(), Cut(reference))
+    return AllOf((*sure, BaseMissed()) if held_out else sure)
 
 
 def _own_cell(start: Start, cells: Cells) -> tuple[list[Record], list[Record]]:

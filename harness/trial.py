@@ -11,7 +11,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,7 @@ def _referee(
 ) -> None:
     """Conducts the trial from the player's start to its outcome, which is left in `course`."""
     period, budget = trial.evaluation_period_s, trial.budget_s
+    last = min(budget, trial.rule.until_s)  # when an evaluation decides, whatever the period
     grace = max(period, 1.0)
     loaded = player.expect("loaded")
     course.hp, course.batch_size = loaded["hp"], loaded["batch_size"]
@@ -106,6 +107,9 @@ def _referee(
     if loaded["declined"] is not None:
         outcome, course.reason = loaded["declined"]
         course.outcome = Outcome(outcome)
+        return None
+    if trial.rule.until_s <= 0:
+        course.outcome = trial.rule.hopeless(0.0, ())
         return None
 
     watch.switch(Account.SETUP)  # ---- the submission's clock runs from here, whenever the player can run
@@ -119,7 +123,7 @@ def _referee(
     due = period
 
     while True:
-        asked = not player.ready_within(min(due, budget) - watch.submission_s())
+        asked = not player.ready_within(min(due, last) - watch.submission_s())
         if asked:
             player.ask_for_evaluation()
             if not player.ready_within(budget + grace - watch.submission_s()):
@@ -145,7 +149,7 @@ def _referee(
                 beside=beside,
             ),
         )
-        course.outcome = _decide(trial, workload, value, time_s, at)
+        course.outcome = _decide(trial, workload, course.evaluations, at)
         if course.outcome is not None:
             return None
         due = (math.floor(time_s / period) + 1) * period
@@ -156,9 +160,10 @@ def _referee(
 
 
 def _decide(
-    trial: Trial, workload: Workload, value: float | None, time_s: float, at: Mapping[str, Any]
+    trial: Trial, workload: Workload, evaluations: Sequence[Evaluation], at: Mapping[str, Any]
 ) -> Outcome | None:
-    """How the trial ends after this evaluation, or None where it goes on."""
+    """How the trial ends after the last of these evaluations, or None where it goes on."""
+    value, time_s = evaluations[-1].value, evaluations[-1].time_s
     if value is None:
         return Outcome.DIVERGED
     if trial.stop_at_target and workload.reaches(value):
@@ -167,7 +172,7 @@ def _decide(
         return Outcome.COMPLETE
     if time_s >= trial.budget_s:
         return Outcome.BUDGET
-    return Outcome.OUTRUN if time_s >= trial.cutoff_s else None
+    return trial.rule.hopeless(time_s, evaluations)
 
 
 def _next_border(trial: Trial, step: int) -> int | None:

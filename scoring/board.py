@@ -199,7 +199,12 @@ def build_board(
     unstable = changes_of_winner(
         values[order], names, chosen.workloads, fixed, relative=rule.relative, held_out=held_out
     )
-    warnings = (*chosen.warnings, *_about_reference(chosen, reference, at, values, by, remedy), *unstable)
+    warnings = (
+        *chosen.warnings,
+        *_about_reference(chosen, reference, at, values, by, remedy),
+        *_about_stopped(chosen, by),
+        *unstable,
+    )
     return Board(
         suite=suite,
         ruleset=ruleset,
@@ -287,11 +292,24 @@ def _about_reference(
             f"the reference {reference} misses {', '.join(missed)}: {mark} stands for its value "
             "there, a lower bound, and it earns 0 itself"
         )
-    outrun = sum(r.outcome is Outcome.OUTRUN for trials in chosen.cells.values() for r in trials)
-    if by != "time" and outrun:
+    return warnings
+
+
+def _about_stopped(chosen: Selection, by: str) -> list[str]:
+    """What trials that were stopped early may hide."""
+    outcomes = Counter(r.outcome for trials in chosen.cells.values() for r in trials)
+    settled = outcomes[Outcome.SETTLED] + outcomes[Outcome.CUT]
+    warnings = []
+    if foreseen := outcomes[Outcome.UNPROMISING]:
+        warnings.append(f"{foreseen} trials were stopped as they were foreseen to miss; they count as misses")
+    if settled:
         warnings.append(
-            f"{outrun} trials were stopped once another of their study was faster in time; "
-            f"they may have needed fewer {by}"
+            f"{settled} trials were stopped when no score could change any more; they count as misses, so that "
+            "intervals may be too narrow"
+        )
+    if by != "time" and (outrun := outcomes[Outcome.OUTRUN] + settled):
+        warnings.append(
+            f"{outrun} trials were stopped once they could change no score by time; they may have needed fewer {by}"
         )
     return warnings
 

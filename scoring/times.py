@@ -1,8 +1,8 @@
 """Records to times: the result of each study, and the median over studies.
 
 A study is one independent repeat of a submission's tuning; its result is that of its fastest trial, or of the one
-that another rule picks. A miss counts as infinite, so a median over studies is finite only where more than half of
-them reached the target (as in AlgoPerf; for an even number, the mean of the two middle ones, infinite if either is).
+that another rule picks. A miss counts as infinite, so a median over studies is finite only where more than half
+reached the target (as in AlgoPerf; for an even number, the mean of the two middle ones, infinite if either is).
 """
 
 from __future__ import annotations

@@ -51,15 +51,15 @@ def test_exact_policies_move_no_score_by_one_bit(seed):
     records = random_records(seed)
     before = credits(records, REFERENCE)
     for newcomer in (None, REFERENCE, "adam"):
-        after, spent = replay(records, exact(REFERENCE), newcomer=newcomer)
+        after, spent = replay(records, exact(REFERENCE, held_out=True), newcomer=newcomer)
         assert credits(after, REFERENCE) == before
-        after, less = replay(records, exact(), newcomer=newcomer)
+        after, less = replay(records, exact(held_out=True), newcomer=newcomer)
         assert credits(after, REFERENCE)["algoperf"] == before["algoperf"]
         assert less <= spent <= sum(r.submission_s for r in records if newcomer in (None, r.submission))
 
 
 def test_exact_policies_do_stop_trials_for_each_of_their_reasons():
-    stopped = {r.outcome for seed in range(30) for r in replay(random_records(seed), exact())[0]}
+    stopped = {r.outcome for seed in range(30) for r in replay(random_records(seed), exact(held_out=True))[0]}
     assert stopped >= {Outcome.OUTRUN, Outcome.SETTLED, Outcome.CUT}
 
 

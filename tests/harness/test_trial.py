@@ -14,6 +14,7 @@ from harness import trial as trial_module
 from harness.clock import CLOCK_TOLERANCE
 from harness.plan import Trial
 from harness.records import Outcome, Record
+from harness.stopping import Until
 from harness.trial import run_trial
 from submissions.registry import resolve
 
@@ -83,9 +84,25 @@ def test_without_steps_given_the_clock_decides_when_to_evaluate(order: Trial) ->
 
 
 def test_a_trial_that_is_slower_than_its_study_is_stopped(order: Trial) -> None:
-    record = run_trial(replace(order, cutoff_s=0.0))
+    record = run_trial(replace(order, rule=Until(1e-6, Outcome.OUTRUN)))
     assert record.outcome is Outcome.OUTRUN
     assert len(record.evaluations) == 1
+
+
+def test_a_rule_has_its_say_between_evaluations_too(order: Trial) -> None:
+    slow = replace(order, max_steps=None, evaluate_every=None, evaluation_period_s=5.0)
+    record = run_trial(replace(slow, rule=Until(0.5, Outcome.CUT)))
+    assert record.outcome is Outcome.CUT
+    assert len(record.evaluations) == 1
+    assert 0.5 <= record.evaluations[0].time_s < 5.0
+
+
+def test_a_trial_that_need_not_start_does_not(order: Trial) -> None:
+    record = run_trial(replace(order, rule=Until(0.0, Outcome.SETTLED)))
+    assert record.outcome is Outcome.SETTLED
+    assert record.evaluations == ()
+    assert record.hp
+    assert record.submission_s == 0.0
 
 
 def test_setup_is_on_the_clock_and_loading_is_not(run_source: Run) -> None:

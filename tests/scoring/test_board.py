@@ -180,9 +180,15 @@ def test_nobody_reached_anything():
 
 def test_trials_outrun_in_time_are_said_on_other_axes():
     records = [*table(TIMES), record("sgd", "x", None, trial=1, outcome=Outcome.OUTRUN)]
-    said = "1 trials were stopped once another of their study was faster in time; they may have needed fewer steps"
+    said = "1 trials were stopped once they could change no score by time; they may have needed fewer steps"
     assert said in board(records, by="steps").warnings
     assert not any("stopped" in line for line in board(records).warnings)
+
+
+@pytest.mark.parametrize(("outcome", "said"), [("cut", "too narrow"), ("unpromising", "foreseen to miss")])
+def test_what_stopping_early_hides_is_said(outcome, said):
+    records = [*table(TIMES), record("sgd", "x", None, trial=1, outcome=Outcome(outcome))]
+    assert sum(said in line for line in board(records).warnings) == 1
 
 
 def test_json_is_strict_and_has_the_fields():

@@ -1,0 +1,64 @@
+"""What a running bench knows of its trials so far, and the rules that its stopping policy makes of that."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from harness.plan import Settings, Trial, results_hash
+from harness.records import Record
+from harness.rules import REFERENCE
+from harness.stopping import AllOf, Forecast, GiveUp, OwnStudy, Policy, Start, StopRule, exact
+from submissions.registry import SubmissionRef
+from workloads.base import Workload
+
+POLICIES: dict[str, Policy] = {
+    "own-study": OwnStudy(),
+    "exact": exact(REFERENCE),
+    "forecast": AllOf((GiveUp(), Forecast(exact(REFERENCE)))),
+}
+"""By the name in the settings, the most careful first."""
+
+
+class Race:
+    """The finished trials of a bench's own submissions and workloads, and its policy."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        workloads: Sequence[Workload],
+        submissions: Sequence[SubmissionRef],
+        fingerprint: str,
+        recorded: Iterable[Record],
+    ) -> None:
+        self._policy = POLICIES[settings.stop]
+        self._settings = settings
+        self._workloads = {workload.name: workload for workload in workloads}
+        self._bases = {workload.variant_of for workload in workloads}
+        versions = {(s.hash, results_hash(w)) for s in submissions for w in workloads}
+        self._cells: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
+        for record in recorded:
+            own = (record.submission_hash, record.workload_hash) in versions and record.fingerprint == fingerprint
+            if own and record.ruleset == settings.ruleset:
+                self.note(record)
+
+    def note(self, record: Record) -> None:
+        """Takes in a trial that has finished."""
+        self._cells[record.submission, record.workload].append(record)
+
+    def rule(self, trial: Trial) -> StopRule:
+        """When a trial that is about to start may stop."""
+        workload = self._workloads[trial.workload]
+        start = Start(
+            submission=trial.submission.name,
+            workload=trial.workload,
+            seed=trial.seed,
+            study=trial.study,
+            studies=self._settings.studies,
+            trials=self._settings.trials,
+            higher_is_better=workload.metric.higher_is_better,
+            budget_s=trial.budget_s,
+            variant_of=workload.variant_of,
+            has_variants=trial.workload in self._bases,
+        )
+        return self._policy.rule(start, self._cells)

@@ -1,0 +1,78 @@
+"""The rules of a running bench: made of its own trials, recorded before or finished since, and of no others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.plan import Settings, Trial, plan, results_hash
+from harness.racing import POLICIES, Race
+from harness.records import Outcome, Record
+from submissions.registry import resolve
+from tests.scoring.build import record
+from workloads import registry
+
+WORKLOAD = registry.find("smoke", "mnist_mlp")
+NADAMW, ADAMW = resolve("nadamw"), resolve("adamw")
+HERE = "this machine"
+
+
+def settings(**changes: object) -> Settings:
+    return replace(Settings(suite="smoke", ruleset="external", studies=3, trials=2, data=Path("x")), **changes)
+
+
+def race(recorded: list[Record] = [], **changes: object) -> Race:  # noqa: B006
+    return Race(settings(**changes), [WORKLOAD], [NADAMW, ADAMW], HERE, recorded)
+
+
+def trial(study: int, number: int, submission: object = ADAMW) -> Trial:
+    trials = plan(settings(), [WORKLOAD], [NADAMW, ADAMW], {"mnist_mlp": 0.01}, (), HERE)
+    return next(t for t in trials if (t.study, t.trial, t.submission) == (study, number, submission))
+
+
+def finished(time_s: float | None, study: int = 0, number: int = 0, submission: object = ADAMW) -> Record:
+    made = record(submission.name, "mnist_mlp", time_s, study=study, trial=number)
+    return replace(
+        made,
+        suite="smoke",
+        ruleset="external",
+        fingerprint=HERE,
+        workload_hash=results_hash(WORKLOAD),
+        submission_hash=submission.hash,
+    )
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_first_trial_has_its_whole_budget(policy: str) -> None:
+    assert race(stop=policy).rule(trial(0, 0)).until_s == float("inf")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_trial_races_against_its_own_study(policy: str) -> None:
+    going = race([finished(7.0)], stop=policy)
+    assert going.rule(trial(0, 1)).until_s == 7.0
+    assert going.rule(trial(1, 1)).until_s == float("inf")
+    going.note(finished(3.0, study=1))
+    assert going.rule(trial(1, 1)).until_s == 3.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"submission_hash": "older"}, {"workload_hash": "older"}, {"fingerprint": "elsewhere"}, {"ruleset": "self"}],
+)
+def test_other_versions_and_machines_have_no_say(change: dict[str, str]) -> None:
+    going = race([replace(finished(7.0), **change)])
+    assert going.rule(trial(0, 1)).until_s == float("inf")
+
+
+def test_the_policies_stop_for_their_reasons() -> None:
+    missed = [finished(None, study=study, number=number) for study in (0, 1) for number in (0, 1)]
+    assert race(missed).rule(trial(2, 0)).until_s == float("inf")
+    assert race(missed, stop="exact").rule(trial(2, 0)).hopeless(0.0, ()) is Outcome.SETTLED
+    fast = [finished(1.0, study=study, submission=NADAMW) for study in (0, 1, 2)]
+    cut = race(fast, stop="exact").rule(trial(0, 0))
+    assert 4.0 < cut.until_s < 4.001
+    assert cut.hopeless(5.0, ()) is Outcome.CUT
+    assert race(fast, stop="exact").rule(trial(0, 1, NADAMW)).until_s == 1.0
