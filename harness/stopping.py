@@ -228,11 +228,10 @@ class Forecast:
     averaged weights tell little. `slack` >= 1; `own` False leaves the submission's own curves out.
 
     It assumes that a curve which is behind stays behind. Schedules that gain late break that, and so does a target
-    that is only just reached at the end of the budget, which is a toss of a coin from one trial to the next. With
-    `GiveUp`, on AlgoPerf's published logs (0.6 external, 2 submissions; 0.5 self-tuning, 6), a slack of 2 made the
-    bench 2.0 and 2.9 x cheaper and moved no score by more than 0.0004; 1.5 and 1.25 lost submissions a workload.
-    The form and the grace were found with these logs in view: with a grace of 0.05 schedule_free_adamw as newcomer
-    would lose criteo1tb, as it does with the slack of 1 that the other five would pick.
+    that is only just reached at the end of the budget, which is a toss of a coin from one trial to the next. What
+    it saved and cost on AlgoPerf's published logs is in docs/stopping.md. Its form and the grace were found with
+    these logs in view: with a grace of 0.05 schedule_free_adamw as newcomer would lose criteo1tb, as it does with
+    the slack of 1 that the other five would pick.
     """
 
     within: Policy
