@@ -172,7 +172,7 @@ def test_another_study_has_another_order() -> None:
 
 def test_search_spaces_become_domains() -> None:
     space = resolve(str(STYLE / "clipped_adamw")).folder.space
-    assert space["learning_rate"] == LogUniform(1e-3, 2e-2)
+    assert space["learning_rate"] == LogUniform(1e-3, 6e-2)
     assert space["grad_clip"] == Uniform(0.5, 5.0)
     assert space["beta2"] == Choice(0.99, 0.999)
 

@@ -7,7 +7,7 @@ import torch
 from algoperf import spec
 from torch import nn
 
-HPARAMS = SimpleNamespace(learning_rate=0.004, beta1=0.9, beta2=0.99, decay=0.98, horizon=0.9)
+HPARAMS = SimpleNamespace(learning_rate=0.008, beta1=0.9, beta2=0.99, decay=0.98, horizon=1.0)
 
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):

@@ -88,11 +88,11 @@ def update_params(
 def get_batch_size(workload_name):
     sizes = {
         "criteo1tb": 262_144,
-        "fastmri": 16,
+        "fastmri": 32,
         "imagenet_resnet": 1024,
         "imagenet_vit": 1024,
         "librispeech_conformer": 256,
-        "librispeech_deepspeech": 128,
+        "librispeech_deepspeech": 224,
         "ogbg": 512,
         "wmt": 128,
         "mnist": 16,
