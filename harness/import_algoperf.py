@@ -268,7 +268,7 @@ def _record(trial: TrialLog, facts: Leaderboard, faults: Faults) -> Record:
         clock_started=now - wall_s,
         ended=now,
         device="",
-        hardware=f"as published in AlgoPerf {facts.version}",
+        hardware=f"the machines of AlgoPerf {facts.version}, as published",
         fingerprint=f"algoperf-{facts.version}",
         versions={"algoperf": facts.version, "framework": trial.framework},
         code=f"AlgoPerf {facts.version}",

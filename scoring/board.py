@@ -171,7 +171,7 @@ def build_board(
     credits = np.full(values.shape, np.nan)  # [S, W], NaN on what is held out
     credits[:, scores.bases(len(chosen.workloads), held_out)] = credit(values)
     points = scores.score(credit(values))
-    drawn = draw_scores(results.on(by), chosen.submissions, credit, seed=seed, draws=draws)
+    drawn = draw_scores(results.on(by), chosen.submissions, chosen.workloads, credit, seed=seed, draws=draws)
 
     order = sorted(range(len(points)), key=lambda s: (-points[s], chosen.submissions[s]))
     names = [chosen.submissions[s] for s in order]

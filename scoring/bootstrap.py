@@ -26,6 +26,7 @@ from scoring.scores import Array, score
 
 CHUNK = 1_000_000  # (draw, submission, workload) triples at a time: some 50 MB
 TIED_BELOW = 0.95
+_NO_BYTE = 256  # ends a name in a seed
 
 
 def median_law(n: int) -> tuple[np.ndarray, np.ndarray, Array]:
@@ -56,6 +57,7 @@ def median_law(n: int) -> tuple[np.ndarray, np.ndarray, Array]:
 def draw_scores(
     studies: Array,
     names: Sequence[str],
+    workloads: Sequence[str],
     credit: Callable[[Array], Array],
     *,
     seed: int,
@@ -65,29 +67,32 @@ def draw_scores(
 
     `credit` maps medians [..., S, W] to credits [..., S, B] on the workloads that the score is over.
     """
-    parts = draw_medians(studies, names, seed=seed, draws=draws)
+    parts = draw_medians(studies, names, workloads, seed=seed, draws=draws)
     return np.concatenate([score(credit(part)) for part in parts])
 
 
-def draw_medians(studies: Array, names: Sequence[str], *, seed: int, draws: int) -> Iterator[Array]:
+def draw_medians(
+    studies: Array, names: Sequence[str], workloads: Sequence[str], *, seed: int, draws: int
+) -> Iterator[Array]:
     """The medians of `draws` resamples in parts [n, S, W] of some 50 MB, from study results [S, W, K].
 
-    Each submission has a random stream of its own, made from `seed` and its name, so that adding another one does
-    not change its anchored interval.
+    Each submission has a random stream of its own on each workload, made from `seed` and their names: what else is
+    on the board, and in which order, changes nothing.
     """
     if draws < 1:
         raise ValueError(f"draws is {draws}, expected 1 or more")
-    submissions, workloads, _ = studies.shape
     medians, cumulative = _medians_by_law(studies)
-    places = np.zeros((draws, submissions, workloads), np.uint16)
+    places = np.zeros((draws, len(names), len(workloads)), np.uint16)
     counts = (~np.isnan(studies)).sum(axis=-1)
+    keys = [[*name.encode("utf-8", "surrogatepass"), _NO_BYTE] for name in workloads]
     for s, name in enumerate(names):
-        uniform = np.random.default_rng([seed, *name.encode("utf-8", "surrogatepass")]).random((draws, workloads))
-        for n in np.unique(counts[s]):
-            of_n = counts[s] == n
-            places[:, s, of_n] = np.searchsorted(cumulative[n], uniform[:, of_n], side="right")
-    offsets = np.arange(submissions * workloads).reshape(submissions, workloads) * medians.shape[-1]
-    size = max(1, CHUNK // (submissions * workloads))
+        own = [seed, *name.encode("utf-8", "surrogatepass"), _NO_BYTE]
+        for w, key in enumerate(keys):
+            uniform = np.random.default_rng(own + key).random(draws)
+            places[:, s, w] = np.searchsorted(cumulative[int(counts[s, w])], uniform, side="right")
+    cells = len(names) * len(workloads)
+    offsets = np.arange(cells).reshape(len(names), len(workloads)) * medians.shape[-1]
+    size = max(1, CHUNK // cells)
     for start in range(0, draws, size):
         yield medians.ravel()[offsets + places[start : start + size]]
 

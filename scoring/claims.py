@@ -95,7 +95,7 @@ def compare(chosen: Selection, name: str, against: str) -> Comparison | None:
     told = [not any(_silent(chosen, s, w) for s in (name, against)) for w in chosen.workloads]
 
     def gains(studies: Array) -> tuple[Array, Array]:
-        drawn = np.concatenate(list(draw_medians(studies, (name, against), seed=0, draws=_DRAWS)))
+        drawn = np.concatenate(list(draw_medians(studies, (name, against), chosen.workloads, seed=0, draws=_DRAWS)))
         values, samples = (np.where(told, _gains(m), np.nan) for m in (times.median(studies), drawn))
         return values, samples
 

@@ -16,9 +16,11 @@ from harness.algoperf_facts import of_suite
 from harness.import_algoperf import import_logs, leaderboards
 from harness.machine import ROOT
 from harness.records import Record, RecordStore
+from scoring import escape
 from scoring.board import Board, build_board
 
 KEPT = ROOT / "tests" / "data" / "algoperf_logs.tar.xz"
+README = (ROOT / "README.md").read_text()
 WHOLE = ROOT.parent / "shared" / "algoperf" / "logs.tar.xz"
 
 PUBLISHED = {
@@ -102,6 +104,17 @@ def test_held_out_workloads_are_what_the_published_scores_hang_on(imported: dict
     base = board(records, "algoperf-published", workloads=of_suite("algoperf-0.5-self").base)
     without = {row.submission: f"{row.score:.4f}" for row in base.rows}
     assert without == PUBLISHED["algoperf-0.5-self"] | {"nadamw_sequential": "0.3826"}
+
+
+@pytest.mark.parametrize("suite", PUBLISHED)
+def test_the_readme_shows_what_comes_out(imported: dict[str, list[Record]], suite: str) -> None:
+    boards = [board(imported[suite], score, draws=2000) for score in ("anchored", "algoperf", "algoperf-published")]
+    version, ruleset = suite.removeprefix("algoperf-").split("-")
+    for name, published in PUBLISHED[suite].items():
+        rows = [next(row for row in made.rows if row.submission == name) for made in boards]
+        cells = [rf"{row.score:.4f} \[{row.score_low:.2f}, {row.score_high:.2f}\]" for row in rows]
+        line = f"| {version} {ruleset} | {escape.markdown(name)} | {' | '.join(cells)} | {published} |"
+        assert line in README
 
 
 def test_the_kept_logs_hold_every_evaluation(imported: dict[str, list[Record]]) -> None:

@@ -75,7 +75,7 @@ def test_a_trial_is_read_as_it_was_published(logs: Path) -> None:
     assert record.ledger == (("training", 150.0), ("evaluation", 30.0), ("logging", 3.0))
     assert (record.wall_s, record.budget_s, record.step_hint) == (183.0, 58015.0, 76000)
     assert (record.hp, record.versions["framework"], record.batch_size) == ({"lr": 0.1}, "jax", 0)
-    assert (record.hardware, record.fingerprint) == ("as published in AlgoPerf 0.6", "algoperf-0.6")
+    assert (record.hardware, record.fingerprint) == ("the machines of AlgoPerf 0.6, as published", "algoperf-0.6")
 
 
 def test_examples_are_told_where_the_batch_size_is(logs: Path) -> None:

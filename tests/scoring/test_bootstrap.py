@@ -27,7 +27,7 @@ def test_median_law_is_that_of_all_resamples(n):
 def test_two_studies_by_hand():
     # 8 and 16 s against a reference of 10 s: medians 8, 12, 12, 16 are equally likely.
     studies = np.array([[[10.0, 10.0]], [[8.0, 16.0]]])
-    drawn = bootstrap.draw_scores(studies, ["ref", "sub"], ANCHORED, seed=0, draws=8000)
+    drawn = bootstrap.draw_scores(studies, ["ref", "sub"], "w", ANCHORED, seed=0, draws=8000)
     np.testing.assert_array_equal(drawn[:, 0], 0.5)
     seen, counts = np.unique(drawn[:, 1], return_counts=True)
     # log(4 / 1.6) / log(16), log(4 / 1.2) / log(16), log(4 / 0.8) / log(16)
@@ -38,7 +38,7 @@ def test_two_studies_by_hand():
 def test_reference_draw_is_shared():
     # The submission's own times never vary, so the only doubt is the reference's, the same for both.
     studies = np.array([[[5.0, 10.0, 20.0]], [[10.0] * 3], [[20.0] * 3]])
-    drawn = bootstrap.draw_scores(studies, "rab", ANCHORED, seed=0, draws=500)
+    drawn = bootstrap.draw_scores(studies, "rab", "w", ANCHORED, seed=0, draws=500)
     np.testing.assert_array_equal(drawn[:, 0], 0.5)
     assert len(np.unique(drawn[:, 1])) == 3
     np.testing.assert_allclose(drawn[:, 1] - drawn[:, 2], 0.25)  # twice as long costs log(2) / log(16)
@@ -46,23 +46,34 @@ def test_reference_draw_is_shared():
 
 def test_misses_and_absent_studies():
     studies = np.array([[[10.0, 10.0, 10.0]], [[INF, INF, INF]], [[NAN, NAN, NAN]], [[20.0, NAN, NAN]]])
-    drawn = bootstrap.draw_scores(studies, "rabc", ANCHORED, seed=0, draws=50)
+    drawn = bootstrap.draw_scores(studies, "rabc", "w", ANCHORED, seed=0, draws=50)
     np.testing.assert_allclose(drawn, np.tile([0.5, 0.0, 0.0, 0.25], (50, 1)))
+
+
+def test_the_order_of_workloads_and_further_ones_change_no_draw():
+    studies = np.exp(np.random.default_rng(0).normal(2, 0.3, (2, 3, 5)))
+    (abc,) = bootstrap.draw_medians(studies, "rs", "abc", seed=0, draws=50)
+    (cab,) = bootstrap.draw_medians(studies[:, [2, 0, 1]], "rs", "cab", seed=0, draws=50)
+    (b,) = bootstrap.draw_medians(studies[:, [1]], "rs", "b", seed=0, draws=50)
+    np.testing.assert_array_equal(abc[:, :, [2, 0, 1]], cab)
+    np.testing.assert_array_equal(abc[:, :, [1]], b)
 
 
 def test_interval_of_a_submission_does_not_depend_on_the_others():
     rng = np.random.default_rng(0)
     studies = np.exp(rng.normal(2, 0.3, (4, 1, 5)))
-    few = bootstrap.draw_scores(studies[:2], ["r", "a"], ANCHORED, seed=3, draws=200)
-    many = bootstrap.draw_scores(studies, ["r", "a", "b", "c"], ANCHORED, seed=3, draws=200)
+    few = bootstrap.draw_scores(studies[:2], ["r", "a"], "w", ANCHORED, seed=3, draws=200)
+    many = bootstrap.draw_scores(studies, ["r", "a", "b", "c"], "w", ANCHORED, seed=3, draws=200)
     np.testing.assert_array_equal(few, many[:, :2])
 
 
 def test_chunks_do_not_change_draws(monkeypatch):
     studies = np.exp(np.random.default_rng(0).normal(2, 0.3, (3, 2, 4)))
-    whole = bootstrap.draw_scores(studies, "abc", scores.algoperf, seed=0, draws=101)
+    whole = bootstrap.draw_scores(studies, "abc", "vw", scores.algoperf, seed=0, draws=101)
     monkeypatch.setattr(bootstrap, "CHUNK", 60)
-    np.testing.assert_array_equal(bootstrap.draw_scores(studies, "abc", scores.algoperf, seed=0, draws=101), whole)
+    np.testing.assert_array_equal(
+        bootstrap.draw_scores(studies, "abc", "vw", scores.algoperf, seed=0, draws=101), whole
+    )
 
 
 def test_interval_and_odds():
@@ -84,4 +95,4 @@ def test_tie_groups_compare_with_the_first_of_the_group():
 
 def test_no_draws_is_refused():
     with pytest.raises(ValueError, match="draws is 0"):
-        bootstrap.draw_scores(np.ones((1, 1, 1)), "a", scores.algoperf, seed=0, draws=0)
+        bootstrap.draw_scores(np.ones((1, 1, 1)), "a", "w", scores.algoperf, seed=0, draws=0)
