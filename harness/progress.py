@@ -89,6 +89,8 @@ def describe(record: Record) -> str:
         return f"error in {failure.hook}{place}: {failure.kind}: {failure.message.partition(chr(10))[0][:160]}"
     if record.outcome is Outcome.UNSUITABLE:
         return f"does not apply: {record.reason}"
+    if record.reason is not None:
+        return f"not run: {record.reason}"
     if record.target is None:
         return f"ended with {record.metric} {value}"
     ends = {

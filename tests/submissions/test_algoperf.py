@@ -104,6 +104,14 @@ def test_a_trial_learns_in_either_ruleset(path: str, ruleset: str, order: Trial)
     assert record.state_bytes > 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FOLDERS, ids=lambda path: Path(path).name)
+def test_a_trial_reaches_a_target(path: str, order: Trial) -> None:
+    limits = {"budget_s": 300.0, "evaluation_period_s": 300.0, "max_steps": 1100, "evaluate_every": 50}
+    mini = replace(order, suite="mini", workload="flights_dlrm", stop_at_target=True, **limits)
+    assert run_trial(replace(mini, submission=resolve(path))).outcome is Outcome.REACHED
+
+
 def test_the_player_alone_knows_algoperf() -> None:
     assert importlib.util.find_spec("algoperf") is None
     assert importlib.util.find_spec("algorithmic_efficiency") is None
