@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import SimpleNamespace
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -234,11 +234,14 @@ def _check_places(model: nn.Module, places: Mapping[str, _Place]) -> None:
 
 
 def _state_bytes(state: Any) -> int:
-    """Bytes of the tensors and arrays in a nested state, each counted once."""
+    """Bytes of the tensors and arrays in a nested state, each counted once; objects are searched too."""
     sizes: dict[int, int] = {}
     waiting = [state]
     while waiting:
         value = waiting.pop()
+        if id(value) in sizes:
+            continue
+        sizes[id(value)] = 0
         if isinstance(value, Tensor):
             sizes[id(value)] = value.nbytes if value.layout is torch.strided else 0
         elif isinstance(value, np.ndarray):
@@ -247,6 +250,8 @@ def _state_bytes(state: Any) -> int:
             waiting += value.values()
         elif isinstance(value, list | tuple):
             waiting += value
+        elif not isinstance(value, type | FunctionType | ModuleType):
+            waiting += getattr(value, "__dict__", {}).values()
     return sum(sizes.values())
 
 

@@ -193,8 +193,9 @@ def test_an_unsuitable_workload_is_an_outcome_with_its_reason(order: Trial) -> N
 
 def test_the_state_beside_the_parameters_is_measured(order: Trial) -> None:
     sizes = {}
-    for name in ("sgd", "heavy_ball", "adamw", "ema"):
+    for name in ("sgd", "heavy_ball", "adamw", "ema", "shampoo"):
         record = run_trial(replace(order, submission=resolve(name), max_steps=4, evaluate_every=2))
         sizes[name] = record.state_bytes / record.parameters
+    assert sizes.pop("shampoo") > 8  # the momentum, and matrices that its package keeps in objects
     # Four bytes a float; PyTorch keeps a step count a tensor as well, and the average holds no buffers here.
     assert sizes == pytest.approx({"sgd": 0, "heavy_ball": 4, "adamw": 8, "ema": 12}, abs=0.1)
