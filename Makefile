@@ -63,7 +63,7 @@ test: setup  ## run the quick tests
 	@.venv/bin/python -m pytest
 
 proofs: setup  ## run the slow proofs: cluster, faults, browser, fresh clone
-	@.venv/bin/python -m pytest -m slow
+	@.venv/bin/python -m pytest -m slow --durations=10
 
 lint: setup  ## format and lint
 	@.venv/bin/ruff format . && .venv/bin/ruff check .
