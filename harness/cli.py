@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import json
 import os
 import sys
@@ -23,7 +22,6 @@ from harness.machine import ROOT
 from harness.rules import DEFAULT_STOP
 
 _STOPPED = 130
-_MANY = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +51,7 @@ def _bench(options: argparse.Namespace) -> int:
     if options.suite is None and settings.workloads is None:
         settings = dataclasses.replace(settings, workloads=DEFAULT_WORKLOADS)
     report = bench(settings, console)
-    status = _show_board(options, console, report.workloads)
+    _show_board(options, console, report.workloads)
     if report.trials_run:
         report = dataclasses.replace(report, wall_s=time.time() - report.started)
         append_report(settings.results, report)
@@ -67,11 +65,12 @@ def _bench(options: argparse.Namespace) -> int:
     if report.trials_lost:
         console.print(f"{report.trials_lost} trials were lost; the same command runs them again")
         return 1
-    return status
+    return 0
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
-    return _show_board(options, Console(stderr=True), _names(options.workloads))
+    _show_board(options, Console(stderr=True), _names(options.workloads))
+    return 0
 
 
 def _import_algoperf(options: argparse.Namespace) -> int:
@@ -94,6 +93,7 @@ def _demo(options: argparse.Namespace) -> int:
     from tempfile import TemporaryDirectory
 
     from harness.import_algoperf import import_logs, leaderboards
+    from harness.show import show_board
     from scoring.mlflow_view import serve
 
     console, results = Console(stderr=True), Path(options.results)
@@ -104,69 +104,30 @@ def _demo(options: argparse.Namespace) -> int:
         found = leaderboards(Path(options.logs or unpacked))
         for facts, folder in found:
             print(import_logs(folder, facts, results, console).as_text(), end="\n\n")
-    board = {"score": "algoperf-published", "by": "time", "json": False, "compare": False, "mirror": True}
+    uri = options.tracking_uri
     for facts, _ in found:
-        shown = vars(options) | board | {"suite": facts.suite, "ruleset": facts.ruleset}
-        _show_board(argparse.Namespace(**shown), console, None)
-    serve(results, tracking_uri=options.tracking_uri, port=options.port)
+        show_board(console, results, facts.suite, facts.ruleset, score="algoperf-published", tracking_uri=uri)
+    serve(results, tracking_uri=uri, port=options.port)
     return 0
 
 
-def _show_board(options: argparse.Namespace, console: Console, workloads: Sequence[str] | None) -> int:
-    """Prints the board of these workloads (None for those seen), writes the whole one to files and brings MLflow up
-    to date."""
-    from harness.algoperf_facts import of_suite
-    from harness.records import RecordStore
-    from harness.rules import DEFAULT_SUITE, REFERENCE
-    from scoring import compare
-    from scoring.board import build_board
-    from scoring.export import export
-    from scoring.rules import RULES
-    from scoring.tables import as_text
+def _show_board(options: argparse.Namespace, console: Console, workloads: Sequence[str] | None) -> None:
+    from harness.rules import DEFAULT_SUITE
+    from harness.show import show_board
 
-    results, suite, ruleset = Path(options.results), options.suite or DEFAULT_SUITE, _ruleset(options)
-    records, warnings = RecordStore(results, suite).read()
-    build = functools.partial(build_board, records, suite=suite, ruleset=ruleset, reference=REFERENCE)
-    seen = {r.workload for r in records if r.variant_of is None and r.ruleset == ruleset}
-    if published := of_suite(suite):
-        # Held-out workloads are variants, which a board of our own leaves out unless they are named.
-        seen = {r.workload for r in records}
-        workloads = workloads or published.among(seen) or None
-        remedy = f"read their logs: .venv/bin/python -m harness import-algoperf DIR --version {published.version} "
-        remedy += f"--ruleset {published.ruleset} --results {results}"
-        build = functools.partial(build, reference=published.reference, remedy=remedy)
-    if options.compare:
-        boards = [build(workloads=workloads, by=options.by, score=name) for name in RULES]
-        facts = compare.as_json(boards)
-        facts["warnings"] += warnings
-        print(json.dumps(facts, allow_nan=False, indent=1) if options.json else compare.as_text(boards))
-        return 0
-    build = functools.partial(build, score=options.score)
-    board = build(workloads=workloads, by=options.by)
-    if options.json:
-        print(json.dumps({**board.as_json(), "warnings": [*board.warnings, *warnings]}, allow_nan=False, indent=1))
-    else:
-        print(as_text(board, width=max(100, console.width), next_command="make ui"))
-    # What files and MLflow show is the whole board by time: all that was ever run, and the variants of this bench.
-    whole = build(workloads=sorted(seen.union(workloads or ())))
-    export(whole, results / suite / "board")
-    console.print(f"Table and charts: {results / suite / 'board'}", highlight=False, soft_wrap=True)
-    if not options.mirror:
-        return 0
-    from scoring.mirror import MirrorError, default_uri, mirror
-
-    uri = options.tracking_uri or default_uri(results)
-    doing = f"bringing MLflow up to date with {len(records)} trials (a fresh store takes some minutes a thousand)"
-    if not console.is_terminal and len(records) >= _MANY:
-        console.print(doing, highlight=False, soft_wrap=True)
-    try:
-        with console.status(doing):
-            mirror(records, [whole], tracking_uri=uri)
-    except MirrorError as error:
-        console.print(f"warning: {error}", markup=False)
-    else:
-        console.print("In the browser: make ui", highlight=False)
-    return 0
+    show_board(
+        console,
+        Path(options.results),
+        options.suite or DEFAULT_SUITE,
+        _ruleset(options),
+        workloads=workloads,
+        score=options.score,
+        by=options.by,
+        compared=options.compare,
+        as_json=options.json,
+        tracking_uri=options.tracking_uri,
+        mirrored=options.mirror,
+    )
 
 
 def _claims(options: argparse.Namespace) -> int:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 import time
 from collections import defaultdict
@@ -34,7 +33,8 @@ from rich.progress import track
 
 from harness.algoperf_facts import Leaderboard, Workload, all_leaderboards
 from harness.errors import UsageError
-from harness.records import Evaluation, Failure, Outcome, Record, RecordStore
+from harness.records import Evaluation, Failure, Outcome, Record, RecordStore, finite
+from scoring.selection import some
 
 FILE = "eval_measurements.csv"
 HYPERPARAMETERS = "hparams.json"
@@ -114,7 +114,7 @@ def import_logs(folder: Path, facts: Leaderboard, results: Path, console: Consol
         trials=len(added),
         present=len(trials) - len(added),
         evaluations=sum(added),
-        faults=tuple(f"{what} ({len(places)}): {_some(places)}" for what, places in faults.items()),
+        faults=tuple(f"{what} ({len(places)}): {some(places, _SHOWN)}" for what, places in faults.items()),
     )
 
 
@@ -130,14 +130,14 @@ def find_submissions(folder: Path, ruleset: str) -> Path:
         raise UsageError(f"{folder} is one submission; name the folder above: {folder.resolve().parent}")
     found = list(submission_folders(folder))
     if not found:
-        there = _some(sorted(path.name for path in folder.iterdir())) or "nothing"
+        there = some(sorted(path.name for path in folder.iterdir()), _SHOWN) or "nothing"
         raise UsageError(f"{folder} holds no logs, it has: {there}; {expected}")
     # The published logs say in a folder's name which ruleset they are of: another's are not taken for this one.
     fitting = [path for path in found if path.name == f"{ruleset}_tuning" or not path.name.endswith("_tuning")]
     if len(fitting) != 1:
         which = "none of them" if not fitting else "more than one"
         raise UsageError(
-            f"{folder} has logs under {_some([str(path) for path in found])}, and {which} fits the ruleset "
+            f"{folder} has logs under {some([str(path) for path in found], _SHOWN)}, and {which} fits the ruleset "
             f"{ruleset}; name one of them, with its ruleset"
         )
     return fitting[0]
@@ -256,7 +256,7 @@ def _record(trial: TrialLog, facts: Leaderboard, faults: Faults) -> Record:
         metric=workload.metric,
         higher_is_better=workload.higher_is_better,
         target=workload.target,
-        test_value=_number(tests[met[0]]) if len(met) else None,
+        test_value=finite(tests[met[0]]) if len(met) else None,
         hp=hp,
         step_hint=workload.step_hint,
         batch_size=batch_size,
@@ -351,9 +351,9 @@ def _evaluations(rows: Mapping[str, Array], batch_size: int, beside: str) -> tup
             step=int(step),
             examples=int(step) * batch_size,
             time_s=seconds,
-            value=_number(value),
+            value=finite(value),
             train_loss=None,
-            beside={beside: _number(test)} if tested else {},
+            beside={beside: finite(test)} if tested else {},
         )
         for step, seconds, value, test in zip(*listed, strict=True)
     )
@@ -379,13 +379,9 @@ def _hyperparameters(trial: TrialLog, facts: Leaderboard, faults: Faults) -> dic
     return found
 
 
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
 def _last(row: Array) -> float:
     """The last number of a column of running totals, 0 where there is none."""
-    return _number(row[-1]) or 0.0 if len(row) else 0.0
+    return finite(row[-1]) or 0.0 if len(row) else 0.0
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -405,9 +401,3 @@ def _numbered(folder: Path, kind: str, faults: Faults | None = None) -> list[tup
         elif faults is not None:
             faults[f"no {kind}_N, left out"].append(f"{folder.name}/{path.name}")
     return sorted(found)
-
-
-def _some(places: Sequence[str]) -> str:
-    """The places in a line, the first few where there are many."""
-    rest = len(places) - _SHOWN
-    return ", ".join(places) if rest <= 0 else f"{', '.join(places[:_SHOWN])} and {rest} more"

@@ -29,7 +29,6 @@ from harness import machine, seeds
 from harness.batches import EpochBatches
 from harness.plan import Trial
 from harness.records import Failure, Outcome
-from harness.seeds import NoPointLeft
 from submissions.base import Submission, Training, TrainingComplete, Validation, WorkloadView
 from submissions.registry import load
 from workloads import registry
@@ -98,7 +97,7 @@ class _Stage:
         submission = load(trial.submission, self._part.scratch, workload)
         try:
             hp = _point(trial, submission)
-        except NoPointLeft as none:
+        except seeds.NoPointLeft as none:
             self.send("loaded", hp={}, batch_size=0, declined=(Outcome.COMPLETE, str(none)))
             return
         view = _view(workload, arrays, trial.budget_s, seed)

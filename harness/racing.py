@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from harness.plan import Settings, Trial, results_hash
 from harness.records import Record
 from harness.rules import REFERENCE
-from harness.stopping import AllOf, Forecast, GiveUp, OwnStudy, Policy, Start, StopRule, exact
+from harness.stopping import OwnStudy, Policy, Start, StopRule, exact, forecast
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 
 POLICIES: dict[str, Policy] = {
     "own-study": OwnStudy(),
     "exact": exact(REFERENCE),
-    "forecast": AllOf((GiveUp(), Forecast(exact(REFERENCE)))),
+    "forecast": forecast(exact(REFERENCE)),
 }
 """By the name in the settings, the most careful first."""
 

@@ -153,6 +153,11 @@ class Record:
         return sum(seconds for account, seconds in self.ledger if account in ("setup", "training"))
 
 
+def finite(value: float) -> float | None:
+    """The number, None where it is not finite: what records and boards hold for it."""
+    return float(value) if math.isfinite(value) else None
+
+
 def to_json(record: Record) -> str:
     """One line of strict JSON (no NaN)."""
     # vars, as dataclasses.asdict copies every number: four times the time, and evaluations may go into millions.

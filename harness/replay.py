@@ -27,7 +27,7 @@ import numpy as np
 
 from harness.errors import UsageError
 from harness.records import Outcome, Record
-from harness.stopping import AllOf, Cells, Forecast, GiveUp, Median, OwnStudy, Policy, Start, exact
+from harness.stopping import AllOf, Cells, GiveUp, Median, OwnStudy, Policy, Start, exact, forecast
 from scoring import scores, times
 from scoring.selection import select
 
@@ -52,7 +52,7 @@ def families(reference: str | None) -> dict[str, dict[str, Policy]]:
             "+ base missed": sure,
         },
         "give-up": {f"misses {n}": AllOf((sure, GiveUp(n))) for n in (3, 2, 1)},
-        "forecast": {f"slack {slack:g}": AllOf((GiveUp(), Forecast(sure, slack))) for slack in _SLACKS},
+        "forecast": {f"slack {slack:g}": forecast(sure, slack) for slack in _SLACKS},
     }
 
 

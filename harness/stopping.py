@@ -270,6 +270,11 @@ def exact(reference: str | None = None, *, held_out: bool = False) -> AllOf:
     return AllOf((*sure, BaseMissed()) if held_out else sure)
 
 
+def forecast(sure: Policy, slack: float = 2.0) -> AllOf:
+    """The policies that foresee misses, around those that are sure; `slack` as in `Forecast`."""
+    return AllOf((GiveUp(), Forecast(sure, slack)))
+
+
 def _own_cell(start: Start, cells: Cells) -> tuple[list[Record], list[Record]]:
     """The finished trials of the same submission and workload: of the same study, and of the other studies."""
     cell = cells.get((start.submission, start.workload), ())

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import UsageError
-from harness.records import Outcome, Record
+from harness.records import Outcome, Record, finite
 from scoring import scores, times
 from scoring.bootstrap import draw_scores, interval, p_ahead, tie_groups
 from scoring.robustness import changes_of_winner
@@ -168,9 +168,10 @@ def build_board(
         [times.budget(chosen.cells.get((reference, w)) or chosen.of_workload(w), by) for w in chosen.workloads]
     )
     credit = rule.credit(reference=at, budget=budget, held_out=held_out)
+    earned = credit(values)
     credits = np.full(values.shape, np.nan)  # [S, W], NaN on what is held out
-    credits[:, scores.bases(len(chosen.workloads), held_out)] = credit(values)
-    points = scores.score(credit(values))
+    credits[:, scores.bases(len(chosen.workloads), held_out)] = earned
+    points = scores.score(earned)
     drawn = draw_scores(results.on(by), chosen.submissions, chosen.workloads, credit, seed=seed, draws=draws)
 
     order = sorted(range(len(points)), key=lambda s: (-points[s], chosen.submissions[s]))
@@ -189,7 +190,7 @@ def build_board(
             score_high=float(high[s]),
             p_ahead_of_next=p_ahead(drawn[:, s], drawn[:, order[place + 1]]) if place + 1 < len(order) else None,
             tie_group=groups[place],
-            speedup=_number(speedups[s]),
+            speedup=finite(speedups[s]),
             workloads=cells[s],
         )
         for place, s in enumerate(order)
@@ -231,11 +232,11 @@ def _cells(
     return [
         {
             workload: Cell(
-                **{name: _number(median[s, w]) for name, median in medians.items()},
+                **{name: finite(median[s, w]) for name, median in medians.items()},
                 reached=bool(np.isfinite(values[s, w])),
-                value=_number(values[s, w]),
-                ratio=_number(ratios[s, w]),
-                credit=_number(credits[s, w]),
+                value=finite(values[s, w]),
+                ratio=finite(ratios[s, w]),
+                credit=finite(credits[s, w]),
                 **_studies(results.on(by)[s, w], results.sustained[s, w]),
                 failures=_failures(chosen.cells.get((submission, workload), ())),
                 unsuitable=chosen.reason(submission, workload),
@@ -323,10 +324,6 @@ def _profile(values: np.ndarray, names: Sequence[str]) -> Profile:
         curves={name: tuple(share.tolist()) for name, share in zip(names, shares, strict=True)},
         corners={name: scores.profile_corners(r) for name, r in zip(names, to_fastest, strict=True)},
     )
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _plain(value: Any) -> Any:

@@ -62,17 +62,17 @@ def select(
     ours = [r for r in aimed if r.suite == suite and r.ruleset == ruleset]
     if not ours:
         others = sorted({(r.suite, r.ruleset) for r in aimed})
-        there = f"; there are some of {_some([f'{s} ({rule})' for s, rule in others])}" if others else ""
+        there = f"; there are some of {some([f'{s} ({rule})' for s, rule in others])}" if others else ""
         raise RecordsError(f"no finished trials of suite {suite} with ruleset {ruleset}{there}; {remedy}")
     sizes = Counter(r.fingerprint for r in ours)
     chosen = fingerprint or min(sizes, key=lambda name: (-sizes[name], name))
     if chosen not in sizes:
         raise RecordsError(
-            f"no finished trials on hardware {fingerprint}; there are some on {_some(sorted(sizes))}; "
+            f"no finished trials on hardware {fingerprint}; there are some on {some(sorted(sizes))}; "
             "run: make bench on that hardware, or leave the fingerprint out"
         )
     if elsewhere := [f"{name} ({n} trials)" for name, n in sorted(sizes.items()) if name != chosen]:
-        warnings.append(f"other hardware is left out, times do not compare across it: {_some(elsewhere)}")
+        warnings.append(f"other hardware is left out, times do not compare across it: {some(elsewhere)}")
     ours = [r for r in ours if r.fingerprint == chosen]
     submissions = tuple(sorted({r.submission for r in ours}))
 
@@ -82,7 +82,7 @@ def select(
         raise RecordsError(f"suite {suite} has no workloads; name at least one")
     if foreign := Counter(r.workload for r in ours if r.workload not in wanted):
         warnings.append(
-            f"{foreign.total()} trials on other workloads are not on this board: {_some(sorted(foreign))}"
+            f"{foreign.total()} trials on other workloads are not on this board: {some(sorted(foreign))}"
         )
     newest_submission = _newest(ours, "submission")
     current = [r for r in ours if r.workload in wanted]
@@ -96,7 +96,7 @@ def select(
         warnings.append(f"{stale} trials of earlier versions of a submission or workload are left out")
     if not kept:
         raise RecordsError(
-            f"no finished trials of the present version on {_some(list(wanted))} in suite {suite}; {remedy}"
+            f"no finished trials of the present version on {some(list(wanted))} in suite {suite}; {remedy}"
         )
 
     cells: dict[tuple[str, str], list[Record]] = defaultdict(list)
@@ -104,7 +104,7 @@ def select(
         cells[record.submission, record.workload].append(record)
     code = tuple(sorted({r.code for r in kept}))
     if len(code) > 1:
-        warnings.append(f"the trials were made by {len(code)} versions of Pacer: {_some(list(code))}")
+        warnings.append(f"the trials were made by {len(code)} versions of Pacer: {some(list(code))}")
     return Selection(
         cells=dict(cells),
         submissions=submissions,
@@ -129,15 +129,15 @@ def _uneven(
     warnings = []
     untried = [w for w in workloads if not any((s, w) in cells for s in submissions)]
     if untried:
-        warnings.append(f"no trials at all on {_some(untried)}: a miss for everyone; {remedy}")
+        warnings.append(f"no trials at all on {some(untried)}: a miss for everyone; {remedy}")
     missing = {s: [w for w in workloads if w not in untried and (s, w) not in cells] for s in submissions}
-    if gaps := [f"{s} on {_some(names)}" for s, names in missing.items() if names]:
-        warnings.append(f"no trials, counted as a miss: {_some(gaps)}; {remedy}")
+    if gaps := [f"{s} on {some(names)}" for s, names in missing.items() if names]:
+        warnings.append(f"no trials, counted as a miss: {some(gaps)}; {remedy}")
     grouped = {key: studies(trials) for key, trials in cells.items()}
     counts = {key: len(group) for key, group in grouped.items()}
     most = max(counts.values())
     if fewer := [f"{s} on {w} ({n})" for (s, w), n in sorted(counts.items()) if n < most]:
-        warnings.append(f"fewer than {most} studies: {_some(fewer)}")
+        warnings.append(f"fewer than {most} studies: {some(fewer)}")
     if most < 3:
         warnings.append(f"{_plural(most, 'study', 'studies')} a workload: intervals mean little with fewer than 3")
     full = max(len(study) for group in grouped.values() for study in group)
@@ -148,11 +148,11 @@ def _uneven(
         if any(len(study) < full and all(r.outcome is not Outcome.REACHED for r in study) for study in group)
     ]
     if short:
-        warnings.append(f"studies with fewer than {full} trials and no hit among them: {_some(short)}")
+        warnings.append(f"studies with fewer than {full} trials and no hit among them: {some(short)}")
     return warnings
 
 
-def _some(items: Sequence[str], most: int = 4) -> str:
+def some(items: Sequence[str], most: int = 4) -> str:
     """The items in a line, the first few where there are many."""
     rest = len(items) - most
     return ", ".join(items) if rest <= 0 else f"{', '.join(items[:most])} and {rest} more"

@@ -18,6 +18,7 @@ from submissions.base import Batches, Submission, Training, WorkloadView
 from submissions.space import Points, Space
 from workloads.base import Workload
 
+_PURPOSES = 3  # of keys in a step
 _WRAPPERS = ("module", "_orig_mod")  # of DistributedDataParallel and AveragedModel, and of torch.compile
 
 
@@ -130,7 +131,7 @@ class AlgoPerfSubmission(Submission):
 
     def _rng(self, training: Training, purpose: int) -> Key:
         """The key of a step for a purpose: 0 data selection, 1 the update, 2 the evaluation."""
-        return fold_in(fold_in(self._key, training.step), purpose)
+        return fold_in(self._key, _PURPOSES * training.step + purpose)
 
 
 def _first(space: Space) -> Mapping[str, Any]:
