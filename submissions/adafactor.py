@@ -27,7 +27,7 @@ class AdafactorCosine(Submission):
     space = {
         "lr": LogUniform(1e-3, 0.3),
         "beta2_decay": Choice(-1.0, -0.8, -0.5),
-        "clip": LogUniform(0.5, 4.0),
+        "clip": LogUniform(1.0, 4.0),
         "warmup": WARMUP,
     }
     defaults = {"lr": 1e-2, "beta2_decay": -0.8, "clip": 1.0, "warmup": 0.05}

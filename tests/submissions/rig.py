@@ -48,13 +48,21 @@ def view_of(workload: Workload, examples: int) -> WorkloadView:
     )
 
 
-def begin(name: str, workload: Workload, cache: Path, scratch: Path) -> tuple[Submission, Training, EpochBatches]:
-    """A submission at its self-tuning point, configured on a workload, and its training data."""
+def begin(
+    name: str, workload: Workload, cache: Path, scratch: Path, quantile: float | None = None
+) -> tuple[Submission, Training, EpochBatches]:
+    """A submission configured on a workload, and its training data.
+
+    Its point is the self-tuning one, or has every hyperparameter at a quantile of its domain.
+    """
     ref = resolve(name)
     submission = load(ref, scratch, workload)
+    point = ref.point or {}
+    if quantile is not None:
+        point = {key: domain.at(quantile) for key, domain in submission.space.items()}
     arrays = open_split(workload.dataset.prepare(cache), "train", workload.train_examples)
     view = view_of(workload, len(next(iter(arrays.values()))))
-    hp = SimpleNamespace(**{**submission.defaults, **(ref.point or {})})
+    hp = SimpleNamespace(**{**submission.defaults, **point})
     training = Training(initial_model(workload, 0), view, hp, workload.loss, lambda: 0.0)
     if submission.unsuitable(view) is None:
         training.adopt(submission.configure(training.model, view, hp))

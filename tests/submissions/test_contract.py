@@ -39,6 +39,15 @@ def test_both_points_lie_in_the_search_space(name: str, tmp_path: Path) -> None:
             assert point[key] in domain, key
 
 
+@pytest.mark.parametrize("quantile", [0.0, 1.0])
+@pytest.mark.parametrize("name", known())
+def test_the_ends_of_the_search_space_are_taken(name: str, quantile: float, cache: Path, tmp_path: Path) -> None:
+    workload = registry.find("smoke", "satellite_vit")
+    submission, training, batches = begin(name, workload, cache, tmp_path, quantile)
+    assert submission.unsuitable(training.workload) is None
+    advance(submission, training, batches, 3)
+
+
 @pytest.mark.parametrize("name", known())
 def test_it_says_where_it_comes_from(name: str) -> None:
     said = about(known()[name].read_text())
