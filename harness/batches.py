@@ -8,8 +8,10 @@ core of its own a trial has nobody to make it meanwhile, and a thread costs the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import torch
 
 from workloads.base import Arrays, Batch, Workload
 
@@ -59,6 +61,16 @@ class EpochBatches:
         index = self._order[self._at : self._at + size]
         self._at += size
         return self.take(index)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the walk through the examples stands: plain values and a tensor."""
+        random = self._random.bit_generator.state
+        return {"random": random, "order": torch.from_numpy(self._order), "at": self._at, "examples": self.examples}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from where `state_dict` was taken."""
+        self._random.bit_generator.state = state["random"]
+        self._order, self._at, self.examples = state["order"].numpy(), state["at"], state["examples"]
 
     def take(self, index: np.ndarray) -> Batch:
         """The examples of these row numbers, int64 of shape [examples]."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from harness import data, machine, packages, schedule
+from harness import checkpoints, data, machine, packages, schedule
 from harness.choose import chosen_submissions, chosen_workloads
 from harness.pace import PaceError, measure_pace
-from harness.plan import Settings, plan
+from harness.plan import Settings, checkpoint_path, plan
 from harness.progress import TrialProgress, duration
 from harness.racing import Race
 from harness.records import Record, RecordStore
@@ -73,6 +73,7 @@ def bench(settings: Settings, console: Console) -> BenchReport:
             suite=settings.suite, workloads=names, started=started, wall_s=time.perf_counter() - wall
         )
 
+    _forget_finished(settings, recorded)
     for submission in submissions:
         packages.install(submission, settings.data)  # here already, so that what cannot be had is said at once
     keep_sources(settings, submissions)
@@ -93,12 +94,13 @@ def bench(settings: Settings, console: Console) -> BenchReport:
         running = time.perf_counter()
         submission_s, lost = 0.0, 0
         with progress.shown(), _overhead() as overhead:
-            for result in schedule.run(trials, devices, race.rule):
+            for result in schedule.run(trials, devices, race.rule, progress.repeated):
                 if isinstance(result, schedule.Lost):
                     lost += 1
                     progress.lost(result.trial, result.reason)
                     continue
                 store.append(result)
+                checkpoints.discard(checkpoint_path(settings, result.key))
                 race.note(result)
                 submission_s += result.submission_s
                 progress.ended(result)
@@ -115,6 +117,15 @@ def bench(settings: Settings, console: Console) -> BenchReport:
         wall_s=time.perf_counter() - wall,
         overhead_cores=overhead[0] / running_s,
     )
+
+
+def _forget_finished(settings: Settings, recorded: Collection[tuple[str | int, ...]]) -> None:
+    """Removes the checkpoints of recorded trials, left where a bench was killed between the two."""
+    left = list((settings.results.absolute() / settings.suite / "checkpoints").glob("*.checkpoint"))
+    if left:
+        finished = {checkpoint_path(settings, key) for key in recorded}
+        for path in finished.intersection(left):
+            checkpoints.discard(path)
 
 
 def keep_sources(settings: Settings, submissions: Iterable[SubmissionRef]) -> None:

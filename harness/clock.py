@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 CLOCK_TOLERANCE = 0.01
 """Largest relative difference between a ledger's sum and the wall time of its trial."""
 
+CLOCK_GRACE_S = 0.05
+"""Seconds of difference that count for nothing: a process may be set aside between two readings."""
+
 
 class Account(StrEnum):
     """What a trial's time is spent on. Set-up and training are on the submission's clock, the rest is off it."""
 
-    START = "start"  # the player starts, warms up the workload's own code and loads the submission's
+    START = (
+        "start"  # the player starts, warms up the workload's own code, loads the submission's and its checkpoint
+    )
     SETUP = "setup"  # configure
     TRAINING = "training"  # everything else that the submission does
     PAUSED = "paused"  # the player is being stopped or continued
     EVALUATION = "evaluation"
+    CHECKPOINT = "checkpoint"
     LOGGING = "logging"
 
 
@@ -33,12 +39,23 @@ class Stopwatch:
         self._since = now()
         self._entries: list[tuple[Account, float]] = []
 
+    def resume(self, ledger: Iterable[tuple[str, float]]) -> None:
+        """Puts the ledger of a trial that was interrupted before this one's."""
+        self._entries = [*((Account(name), seconds) for name, seconds in ledger), *self._entries]
+
     def switch(self, account: Account) -> None:
         """Ends the running interval and books the time from now on to `account`."""
         moment = self._now()
         if account != self._account:
             self._entries.append((self._account, moment - self._since))
             self._account, self._since = account, moment
+
+    def overdrawn(self, allowed_s: float, account: Account) -> None:
+        """Books to `account` what the running interval has taken beyond `allowed_s` seconds."""
+        moment = self._now()
+        if (excess := moment - self._since - allowed_s) > 0:
+            self._entries += [(self._account, allowed_s), (account, excess)]
+            self._since = moment
 
     def submission_s(self) -> float:
         """Seconds on the submission's clock so far, the running interval included."""

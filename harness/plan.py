@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.machine import ROOT
 from harness.rules import BUDGET_FACTOR, DEFAULT_STOP, DEFAULT_SUBMISSIONS
+from harness.sandbox import DEFAULT_LIMITS, Limits
 from harness.stopping import NEVER, StopRule
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
@@ -35,6 +38,7 @@ class Settings:
     results: Path = ROOT / "results"
     data: Path = ROOT / ".data"
     ray_address: str | None = None
+    limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,8 @@ class Trial:
 
     Evaluations come every `evaluation_period_s`, or every `evaluate_every` steps where that is given. `rule` may
     stop the trial before its budget. `hp` overrides the ruleset's point. Without `stop_at_target` the trial goes on
-    to its budget or to `max_steps`.
+    to its budget or to `max_steps`. `hidden` are folders that a submission must not read. `checkpoint` is the file
+    in which the trial keeps where it stands, every `checkpoint_every_s` seconds on the wall, None for nowhere.
     """
 
     suite: str
@@ -61,6 +66,10 @@ class Trial:
     evaluate_every: int | None = None
     stop_at_target: bool = True
     hp: Mapping[str, Any] | None = None
+    limits: Limits = DEFAULT_LIMITS
+    hidden: tuple[Path, ...] = ()
+    checkpoint: Path | None = None
+    checkpoint_every_s: float = 60.0
 
     def key(self, workload: Workload, fingerprint: str) -> tuple[str | int, ...]:
         """The key that this trial's record will have on hardware of this fingerprint."""
@@ -68,6 +77,12 @@ class Trial:
             self.suite, self.workload, results_hash(workload), self.submission.name, self.submission.hash,
             self.ruleset, self.seed, self.study, self.trial, fingerprint,
         )  # fmt: skip
+
+
+def checkpoint_path(settings: Settings, key: tuple[str | int, ...]) -> Path:
+    """The file in which a trial that was not finished keeps where it stands, by the key of its record."""
+    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
+    return settings.results.absolute() / settings.suite / "checkpoints" / f"{name}.checkpoint"
 
 
 def results_hash(workload: Workload) -> str:
@@ -105,7 +120,10 @@ def plan(
                         budget_s=BUDGET_FACTOR[settings.ruleset] * workload.step_hint * pace,
                         evaluation_period_s=workload.steps_per_evaluation * pace,
                         data=settings.data,
+                        limits=settings.limits,
+                        hidden=(settings.results.absolute(),),
                     )
-                    if order.key(workload, fingerprint) not in recorded:
-                        trials.append(order)
+                    key = order.key(workload, fingerprint)
+                    if key not in recorded:
+                        trials.append(replace(order, checkpoint=checkpoint_path(settings, key)))
     return trials

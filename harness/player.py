@@ -1,21 +1,24 @@
 """The player: the process that runs a submission's code. It holds training data and nothing to judge itself by.
 
-It talks to the referee in short JSON messages: "loaded", "configured", "border" (at each evaluation) and "failed".
-The referee never unpickles what comes from here.
+It talks to the referee in the short JSON messages of harness.messages. Before any code of the submission runs, it
+locks itself up, and forgets what trial it is in; the training data comes when the clock runs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import random
+import signal
 import site
+import socket
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FunctionType, ModuleType, SimpleNamespace
@@ -25,59 +28,111 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness import machine, seeds
+from harness import machine, processes, sandbox, seeds, weights
 from harness.batches import EpochBatches
-from harness.plan import Trial
 from harness.records import Failure, Outcome
+from harness.state import StateError, pack, unpack
 from submissions.base import Submission, Training, TrainingComplete, Validation, WorkloadView
-from submissions.registry import load
+from submissions.registry import SubmissionRef, load
 from workloads import registry
 from workloads.base import Arrays, Workload
-from workloads.datasets.base import open_split
+from workloads.datasets.base import map_open_file, open_split
 from workloads.roles import parameter_roles
 
 _Place = tuple[int, torch.Size, torch.dtype]
 """Where a tensor lies in memory, its shape and its dtype."""
 
+_MOST_FILES = 64
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What the player is told when it starts: the trial, its dataset's folder, a scratch folder, its core, and the
-    folder of packages that the submission asks for beside ours."""
+    """What the player is told when it starts. The first two are for itself and not for the submission.
 
-    trial: Trial
+    `point` numbers the hyperparameter point of the sequence that `points_seed` starts; `hp` is there instead where
+    the trial orders one.
+    """
+
+    workload: tuple[str, str]
     data: Path
-    scratch: Path
+    submission: SubmissionRef
+    searches: bool
+    hp: Mapping[str, Any] | None
+    point: int
+    points_seed: int
+    seed: int
+    data_seed: int
+    budget_s: float
     core: int | None
-    packages: Path | None
+    cell: sandbox.Cell
 
 
-def play(part: Part, connection: Connection, lifeline: Connection, evaluation_due: Any) -> None:
+def play(connection: Connection, lifeline: Connection, evaluation_due: Any) -> None:
     """The player's whole life.
 
     `evaluation_due` is a shared byte that the referee sets to ask for a border. `lifeline` closes when the referee
     dies, however it dies: no player trains on alone.
     """
     os.setsid()
+    processes.adopt_orphans()
+    _receive_output(connection)
+    # What is told here is not kept where a submission would find it: neither in a frame nor in an argument.
+    stage = _Stage.enter(connection.recv(), connection, evaluation_due)
+    processes.end_with_parent()
     threading.Thread(target=_die_with_referee, args=(lifeline,), daemon=True).start()
-    os.chdir(part.scratch)
-    if part.core is not None:
-        machine.pin(part.core)
-    machine.keep_freed_memory()
-    torch.set_num_threads(1)
-    stage = _Stage(part, connection, evaluation_due)
     try:
         stage.perform()
     except BaseException as error:  # the trial's border: whatever a submission raises ends its own trial only
-        stage.send("failed", failure=asdict(_failure(error, stage.hook, part.trial.submission.filename)))
+        stage.send("failed", failure=asdict(_failure(error, stage.hook, stage.filename)))
+
+
+def _receive_output(connection: Connection) -> None:
+    """Lets this process print to the file that comes."""
+    (output,) = receive_files(connection)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.close(output)
+
+
+def receive_files(connection: Connection) -> list[int]:
+    """Descriptors of the open files that the other side sent with `send_files`."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as channel:
+        return list(socket.recv_fds(channel, 1, _MOST_FILES)[1])
+
+
+def send_files(connection: Connection, descriptors: list[int]) -> None:
+    """Gives the other side these open files."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as channel:
+        socket.send_fds(channel, [b"f"], descriptors)
 
 
 class _Stage:
-    """A submission on the workload, and which of its hooks is running."""
+    """A submission on a workload without a name, and which of its hooks is running."""
 
-    def __init__(self, part: Part, connection: Connection, evaluation_due: Any) -> None:
-        self.hook = "load"
-        self._part = part
+    @classmethod
+    def enter(cls, part: Part, connection: Connection, evaluation_due: Any) -> _Stage:
+        """Warms the workload's own code up, then locks this process up."""
+        if part.core is not None:
+            machine.pin(part.core)
+        machine.keep_freed_memory()
+        torch.set_num_threads(1)
+        workload = registry.find(*part.workload)
+        arrays = open_split(part.data, "train", workload.train_examples)
+        examples = len(next(iter(arrays.values())))
+        guards = sandbox.enter(part.cell)
+        _warm_up(workload, arrays)
+        stage = cls(part, workload, examples, connection, evaluation_due)
+        stage.send("confined", guards=guards)
+        return stage
+
+    def __init__(
+        self, part: Part, workload: Workload, examples: int, connection: Connection, evaluation_due: Any
+    ) -> None:
+        self.hook, self.filename = "load", part.submission.filename
+        self._part = replace(part, workload=("", ""), data=Path())
+        dataset = replace(workload.dataset, name="dataset", packages=())
+        self._workload = replace(workload, name="workload", variant_of=None, dataset=dataset)
+        self._examples = examples
         self._connection = connection
         self._due = evaluation_due
         self._clock_s, self._clock_from = 0.0, 0.0
@@ -86,21 +141,18 @@ class _Stage:
         self._connection.send_bytes(json.dumps({"at": at, **facts}, default=str).encode())
 
     def perform(self) -> None:
-        trial = self._part.trial
-        workload = registry.find(trial.suite, trial.workload)
-        arrays = open_split(self._part.data, "train", workload.train_examples)
-        _warm_up(workload, arrays)
-        seed = seeds.submission_seed(trial.seed, workload.name, trial.submission.name, trial.study, trial.trial)
-        _seed_everything(seed)
-        if self._part.packages is not None:
-            site.addsitedir(str(self._part.packages))
-        submission = load(trial.submission, self._part.scratch, workload)
+        part, workload = self._part, self._workload
+        model = workload.model().train()  # its tensors are the referee's, once they come
+        view = _view(workload, model, self._examples, part.budget_s, part.seed)
+        _seed_everything(part.seed)
+        if part.cell.packages is not None:
+            site.addsitedir(str(part.cell.packages))
+        submission = load(part.submission, part.cell.scratch, workload)
         try:
-            hp = _point(trial, submission)
+            hp = _point(part, submission)
         except seeds.NoPointLeft as none:
             self.send("loaded", hp={}, batch_size=0, declined=(Outcome.COMPLETE, str(none)))
             return
-        view = _view(workload, arrays, trial.budget_s, seed)
         self.hook = "unsuitable"
         reason = submission.unsuitable(view)
         self.hook = "batch_size"
@@ -109,10 +161,12 @@ class _Stage:
         if declined is not None:
             return
 
-        model: nn.Module = self._connection.recv()  # the clock runs from here on
+        names = json.loads(self._connection.recv_bytes())  # the clock runs from here on
         self._clock_from = time.perf_counter()
-        order = seeds.data_seed(trial.seed, workload.name, trial.study, trial.trial)
-        batches = EpochBatches.of(workload, arrays, order)
+        memory, *files = receive_files(self._connection)
+        weights.adopt(model, memory)
+        arrays = {name: map_open_file(file)[: self._examples] for name, file in zip(names, files, strict=True)}
+        batches = EpochBatches.of(workload, arrays, part.data_seed)
         training = Training(model, view, SimpleNamespace(**hp), workload.loss, self._submission_s)
         places = _places(model)
         self.hook = "configure"
@@ -123,7 +177,12 @@ class _Stage:
         self, submission: Submission, training: Training, batches: EpochBatches, places: Mapping[str, _Place]
     ) -> None:
         self.send("configured")
-        border = self._await_referee(training)
+        leave = self._await_leave()
+        if leave["resume"]:
+            self.hook = "load_state_dict"
+            _restore(submission, training, batches, self._connection.recv_bytes())
+            self.send("restored")
+            leave = self._await_leave()
         losses: list[Tensor | float] = []
         complete, first = False, True
         while True:
@@ -135,7 +194,7 @@ class _Stage:
                 self.hook = "update"
                 losses.append(submission.update(training, batch))
                 training.step += 1
-                if not self._due.value and training.step != border:
+                if not self._due.value and training.step != leave["border"]:
                     continue
             except TrainingComplete:
                 complete = True
@@ -145,32 +204,78 @@ class _Stage:
             loss = _mean(losses)
             losses.clear()
             _check_places(training.model, places)
-            facts = {"examples": batches.examples, "train_loss": loss, "complete": complete}
+            size = None
             if first:
                 self.hook = "state_dict"
-                facts["state_bytes"] = _state_bytes(submission.state_dict(training))
+                size = _state_bytes(submission.state_dict(training))
+            facts = {"examples": batches.examples, "train_loss": loss, "complete": complete, "state_bytes": size}
             self.send("border", step=training.step, **facts)
-            border = self._await_referee(training)
+            leave = self._await_leave()
+            training.evaluations += (Validation(training.step, leave["submission_s"], leave["value"]),)
             first = False
             self.hook = "after_eval"
             submission.after_eval(training)
+            if leave["save"]:
+                self.hook = "state_dict"
+                self.send("saving")  # the clock stands from here, for as long as copying takes
+                self._connection.recv_bytes()
+                self._send_state(submission, training, batches)
+                leave |= self._await_leave()
 
-    def _await_referee(self, training: Training) -> int | None:
-        """Waits for leave to go on; returns the step of the next border, None where only the clock decides."""
+    def _send_state(self, submission: Submission, training: Training, batches: EpochBatches) -> None:
+        try:
+            state = _saved(submission, training, batches)
+        except StateError as error:
+            self.send("saved", reason=str(error))
+        else:
+            self.send("saved", reason=None)
+            self._connection.send_bytes(state)
+
+    def _await_leave(self) -> dict[str, Any]:
+        """Waits for leave to go on, which sets the clock."""
         leave = json.loads(self._connection.recv_bytes())
-        if training.step:
-            training.evaluations += (Validation(training.step, leave["submission_s"], leave["value"]),)
         self._clock_s, self._clock_from = leave["submission_s"], time.perf_counter()
-        return leave["border"]
+        return leave
 
     def _submission_s(self) -> float:
         return self._clock_s + time.perf_counter() - self._clock_from
 
 
+def _saved(submission: Submission, training: Training, batches: EpochBatches) -> bytes:
+    """All that training needs to go on beside the weights. Raises StateError."""
+    kind, keys, *place = np.random.get_state(legacy=True)
+    file = io.BytesIO()
+    torch.save(
+        {
+            "submission": pack(submission.state_dict(training), training.model),
+            "batches": batches.state_dict(),
+            "step": training.step,
+            "evaluations": [(e.step, e.time_s, e.value) for e in training.evaluations],
+            "torch": torch.get_rng_state(),
+            "numpy": (kind, keys.tolist(), *place),
+            "python": random.getstate(),
+        },
+        file,
+    )
+    return file.getvalue()
+
+
+def _restore(submission: Submission, training: Training, batches: EpochBatches, saved: bytes) -> None:
+    """Takes up what `_saved` gave; no code in it is run."""
+    state = torch.load(io.BytesIO(saved), weights_only=True)
+    submission.load_state_dict(training, unpack(state["submission"], training.model))
+    batches.load_state_dict(state["batches"])
+    training.step = state["step"]
+    training.evaluations = tuple(Validation(*each) for each in state["evaluations"])
+    torch.set_rng_state(state["torch"])
+    np.random.set_state(state["numpy"])
+    random.setstate(state["python"])
+
+
 def _die_with_referee(lifeline: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         lifeline.recv_bytes()
-    os._exit(1)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _warm_up(workload: Workload, arrays: Arrays) -> None:
@@ -187,23 +292,20 @@ def _seed_everything(seed: int) -> None:
     random.seed(seed)
 
 
-def _point(trial: Trial, submission: Submission) -> dict[str, Any]:
+def _point(part: Part, submission: Submission) -> dict[str, Any]:
     """The trial's hyperparameters: as ordered, the defaults of the self-tuning ruleset, or a point of the space."""
-    if trial.hp is not None:
-        return dict(trial.hp)
-    if trial.ruleset == "self":
-        return {**submission.defaults, **(trial.submission.point or {})}
-    named = (trial.seed, trial.workload, trial.submission.name, trial.study, trial.trial)
-    return {**submission.defaults, **seeds.point(submission.space, *named)}
+    if part.hp is not None:
+        return dict(part.hp)
+    if not part.searches:
+        return {**submission.defaults, **(part.submission.point or {})}
+    return {**submission.defaults, **seeds.point(submission.space, part.points_seed, part.point)}
 
 
-def _view(workload: Workload, arrays: Arrays, budget_s: float, seed: int) -> WorkloadView:
-    with torch.device("meta"):
-        roles = parameter_roles(workload.model(), workload.heads)
+def _view(workload: Workload, model: nn.Module, examples: int, budget_s: float, seed: int) -> WorkloadView:
     return WorkloadView(
         loss_kind=workload.loss_kind,
-        roles=roles,
-        train_examples=len(next(iter(arrays.values()))),
+        roles=parameter_roles(model, workload.heads),
+        train_examples=examples,
         batch_size=workload.batch_size,
         step_hint=workload.step_hint,
         budget_s=budget_s,

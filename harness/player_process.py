@@ -11,48 +11,73 @@ import multiprocessing
 import os
 import signal
 import sys
-import time
+import tempfile
+from collections.abc import Sequence
+from multiprocessing.connection import wait
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-import psutil
-import torch.multiprocessing  # registers how tensors travel between processes  # noqa: F401
-from torch import nn
-
-from harness.player import Part, play
+from harness import messages, processes
+from harness.clock import wall_clock
+from harness.errors import PacerError
+from harness.messages import Configured, Confined, Failed, Loaded, Message, MessageError, Saved
+from harness.player import Part, play, send_files
 from harness.records import Failure
 
 LOAD_TIMEOUT_S = 120.0
 """Seconds off the clock that a player may take to start and to import a submission."""
 
+_LOOK_EVERY_S = 0.5
+_STILL_S = 2.0
+"""A sleep that takes so much longer than asked for was not the referee's alone: the machine stood still."""
+
+_PAUSED_CPU_S = 0.001
+_OUTPUT_SHOWN = 2_000
+_LARGEST_STATE = 2**34
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 # torch._dynamo is imported by the first optimizer that is made; that takes seconds and is no submission's work.
 _CONTEXT.set_forkserver_preload(["torch", "torch._dynamo", "harness.player"])
 
+_M = TypeVar("_M", bound=Message)
+
 
 class PlayerGone(Exception):
-    """The player raised, exited or broke the protocol."""
+    """The player raised, exited or broke the rules."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
 
 
+class Disturbed(PacerError):
+    """Something beside the submission spoilt a measurement: the trial has to be run again."""
+
+
 class PlayerProcess:
-    """A running player. As a context manager it leaves no process of its group behind."""
+    """A running player. As a context manager it leaves no process behind."""
 
     def __init__(self, part: Part) -> None:
+        processes.adopt_orphans()
+        self._limits = part.cell.limits
         self._evaluation_due = _CONTEXT.RawValue("b", 0)
         self._connection, theirs = _CONTEXT.Pipe()
         their_lifeline, self._lifeline = _CONTEXT.Pipe(duplex=False)
-        arguments = (part, theirs, their_lifeline, self._evaluation_due)
-        self._process = _CONTEXT.Process(target=play, args=arguments)
+        self._process = _CONTEXT.Process(target=play, args=(theirs, their_lifeline, self._evaluation_due))
         # multiprocessing would run the parent's main script again in each child; for a Ray worker that is Ray's.
         vars(sys.modules["__main__"]).pop("__file__", None)
         self._process.start()
         theirs.close()
         their_lifeline.close()
+        self._not_its = processes.children(os.getpid())
+        self._tree = processes.ProcessTree(self._process.pid)
         self._hook = "load"
+        self._cpu_s = 0.0
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the player
+        with contextlib.suppress(ConnectionError):  # a dead player is noticed at the next message
+            send_files(self._connection, [self._output.fileno()])
+            self._connection.send(part)
 
     def __enter__(self) -> Self:
         return self
@@ -60,64 +85,133 @@ class PlayerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._signal(signal.SIGKILL)
+        self._tree.kill()
         self._process.kill()
         self._process.join()
+        while orphans := processes.children(os.getpid()) - self._not_its:
+            for pid in orphans:
+                processes.ProcessTree(pid).kill()
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
         self._connection.close()
         self._lifeline.close()
+        self._output.close()
 
     def ready_within(self, seconds: float) -> bool:
-        """Waits for a message, at most so long; a player that died counts as one."""
-        return self._connection.poll(max(0.0, seconds))
+        """Waits for a message, at most so long; a player that died counts as one.
 
-    def expect(self, at: str) -> dict[str, Any]:
+        Raises Disturbed where the machine stood still meanwhile, PlayerGone for too many processes.
+        """
+        until = wall_clock() + max(0.0, seconds)
+        while True:
+            before = wall_clock()
+            slice_s = min(_LOOK_EVERY_S, max(0.0, until - before))
+            ready = bool(wait([self._connection], slice_s))
+            now = wall_clock()
+            if now - before > slice_s + _STILL_S:
+                raise Disturbed(f"the machine stood still for {now - before:.1f} s in the middle of a measurement")
+            if ready or now >= until:
+                return ready
+            if (count := self._tree.count()) > self._limits.processes:
+                text = f"{count} processes run, at most {self._limits.processes} are allowed"
+                raise PlayerGone(Failure(hook=self._hook, kind="TooManyProcesses", message=text))
+
+    def expect(self, kind: type[_M]) -> _M:
         """The next message, which must be of this kind. Raises PlayerGone for a failure or a dead player."""
-        if at == "loaded" and not self.ready_within(LOAD_TIMEOUT_S):
+        if kind in (Confined, Loaded) and not self.ready_within(LOAD_TIMEOUT_S):
             message = f"the submission's import took more than {LOAD_TIMEOUT_S:.0f} s"
-            raise PlayerGone(Failure(hook="load", kind="Timeout", message=message))
+            raise PlayerGone(Failure(hook="load", kind="Timeout", message=message, output=self._printed()))
         try:
-            message = json.loads(self._connection.recv_bytes())
+            message = messages.read(self._connection.recv_bytes(messages.LONGEST))
         except (EOFError, ConnectionError):
             raise PlayerGone(self._obituary()) from None
-        if message["at"] == "failed":
-            raise PlayerGone(Failure(**message["failure"]))
-        if message["at"] != at:
-            text = f"the player said {message['at']!r} where {at!r} was expected"
-            raise PlayerGone(Failure(hook=self._hook, kind="ProtocolError", message=text))
-        self._hook = {"loaded": "configure", "configured": "update"}.get(at, self._hook)
+        except (OSError, MessageError) as error:
+            raise PlayerGone(self._broken(str(error))) from None
+        if isinstance(message, Failed):
+            failure = message.failure
+            raise PlayerGone(Failure(**vars(failure) | {"output": self._printed()}))
+        if not isinstance(message, kind):
+            raise PlayerGone(self._broken(f"it said {type(message).__name__} where {kind.__name__} was expected"))
+        self._hook = {Loaded: "configure", Configured: "update"}.get(kind, self._hook)
         return message
 
-    def hand_over(self, model: nn.Module) -> None:
-        """Gives the player the model, whose tensors both processes share from then on."""
-        with contextlib.suppress(ConnectionError):  # a dead player is noticed at the next message
-            self._connection.send(model)
+    def hand_over(self, memory: int, arrays: Sequence[Path]) -> None:
+        """Gives the player the shared memory with the weights, and the files of the training data."""
+        with contextlib.ExitStack() as opened, contextlib.suppress(ConnectionError):
+            files = [opened.enter_context(path.open("rb")) for path in arrays]
+            self._say([path.stem for path in arrays])
+            send_files(self._connection, [memory, *(file.fileno() for file in files)])
 
     def ask_for_evaluation(self) -> None:
         """Asks the player to stop after the step under way."""
         self._evaluation_due.value = 1
 
-    def proceed(self, submission_s: float, border: int | None, value: float | None = None) -> None:
-        """Gives leave to train on, up to step `border` or until asked; `value` is what was just evaluated."""
+    def proceed(
+        self,
+        submission_s: float,
+        border: int | None,
+        value: float | None = None,
+        *,
+        save: bool = False,
+        resume: bool = False,
+    ) -> None:
+        """Gives leave to train on, up to step `border` or until asked; `value` is what was just evaluated.
+
+        With `save` the player asks first to have its state saved, with `resume` it waits for one.
+        """
         self._evaluation_due.value = 0
-        leave = {"submission_s": submission_s, "border": border, "value": value}
+        leave = {"submission_s": submission_s, "border": border, "value": value, "save": save, "resume": resume}
         with contextlib.suppress(ConnectionError):
-            self._connection.send_bytes(json.dumps(leave).encode())
+            self._say(leave)
+
+    def state(self) -> bytes | None:
+        """The state of a player that asked to have it saved: bytes for another player, opaque to everybody else.
+
+        None where it is of a kind that cannot be saved.
+        """
+        with contextlib.suppress(ConnectionError):
+            self._say({})
+        if not self.ready_within(self._limits.stall_s):
+            raise PlayerGone(Failure(hook="state_dict", kind="Timeout", message="saving its state did not end"))
+        if self.expect(Saved).reason is not None:
+            return None
+        try:
+            return self._connection.recv_bytes(_LARGEST_STATE)
+        except (EOFError, OSError):
+            raise PlayerGone(self._obituary()) from None
+
+    def restore(self, state: bytes) -> None:
+        """Gives a player the state to go on from."""
+        with contextlib.suppress(ConnectionError):
+            self._connection.send_bytes(state)
 
     def freeze(self) -> None:
-        """Stops the player's whole process group by the kernel; returns once it stands still."""
-        self._signal(signal.SIGSTOP)
-        process = psutil.Process(self._process.pid)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            while process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
-                time.sleep(0.0002)
+        """Stops the player and all that it started by the kernel; returns once they stand still."""
+        try:
+            self._tree.stop()
+        except processes.Unstoppable as error:
+            raise PlayerGone(Failure(hook=self._hook, kind="TooManyProcesses", message=str(error))) from None
+        self._cpu_s = self._tree.cpu_s()
 
     def thaw(self) -> None:
-        """Lets the player go on."""
-        self._signal(signal.SIGCONT)
+        """Lets the player go on. Raises PlayerGone where something of it ran since it was stopped."""
+        ran_s = self._tree.cpu_s() - self._cpu_s
+        if ran_s > _PAUSED_CPU_S:
+            text = f"it ran for {ran_s:.3f} s while it was stopped and its clock stood still"
+            raise PlayerGone(Failure(hook=self._hook, kind="ClockCheat", message=text))
+        self._tree.resume()
 
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+    def _say(self, what: Any) -> None:
+        self._connection.send_bytes(json.dumps(what).encode())
+
+    def _printed(self) -> str | None:
+        """The end of what the player printed, None for nothing."""
+        size = os.fstat(self._output.fileno()).st_size
+        end = os.pread(self._output.fileno(), 4 * _OUTPUT_SHOWN, max(0, size - 4 * _OUTPUT_SHOWN))
+        return messages.printable(end.decode(errors="replace")[-_OUTPUT_SHOWN:]) or None
+
+    def _broken(self, text: str) -> Failure:
+        return Failure(hook=self._hook, kind="ProtocolError", message=text, output=self._printed())
 
     def _obituary(self) -> Failure:
         self._process.join(5.0)
@@ -128,4 +222,4 @@ class PlayerProcess:
             text = f"the player was killed by {signal.Signals(-code).name}"
         else:
             text = f"the player exited with code {code}"
-        return Failure(hook=self._hook, kind="PlayerExit", message=text)
+        return Failure(hook=self._hook, kind="PlayerExit", message=text, output=self._printed())

@@ -73,6 +73,12 @@ class TrialProgress:
             f"lost: {trial.workload} {trial.submission.name} study {trial.study}: {first_line}", markup=False
         )
 
+    def repeated(self, trial: Trial, reason: str) -> None:
+        """Shows a trial that has to be run again."""
+        last_line = reason.splitlines()[-1] if reason else "unknown reason"
+        name = f"{trial.workload}  {trial.submission.name}  study {trial.study}"
+        self._console.print(f"run again: {name}: {last_line}", markup=False, highlight=False, soft_wrap=True)
+
     def _left_text(self) -> str:
         return f"about {duration(self.seconds_left())} left" if self._left else "done"
 

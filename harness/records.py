@@ -56,7 +56,8 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why a trial broke: the hook, and for an exception its type, text, place in the submission and traceback."""
+    """Why a trial broke: the hook, and for an exception its type, text, place in the submission and traceback;
+    `output` is the end of what the submission printed."""
 
     hook: str
     kind: str
@@ -64,6 +65,7 @@ class Failure:
     file: str | None = None
     line: int | None = None
     traceback: str | None = None
+    output: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +76,9 @@ class Record:
     that the trial is comparable on. `variant_of` names the workload that this one is a variant of. `target` is
     None only while targets are being set. `started`, `clock_started` and `ended` are Unix times; `worker` is the
     host and process of the referee. `reason` is the sentence on why a trial ended before it began. `parameters`
-    counts the model's; `state_bytes` is what the submission keeps beside them, at the first evaluation. `skipped`
-    evaluations came before those that are here, in an archive.
+    counts the model's; `state_bytes` is what the submission keeps beside them, at the first evaluation. `guards`
+    names what the kernel kept the submission from, nothing where it could do as it liked; `resumed` counts how
+    often the trial went on from a checkpoint. `skipped` evaluations came before those that are here, in an archive.
     """
 
     suite: str
@@ -114,6 +117,8 @@ class Record:
     reason: str | None = None
     parameters: int | None = None
     state_bytes: int | None = None
+    guards: tuple[str, ...] = ()
+    resumed: int = 0
     skipped: int = 0
     schema: int = SCHEMA
 
@@ -178,6 +183,7 @@ def from_json(line: str) -> Record:
         data["outcome"] = Outcome(data["outcome"])
         data["evaluations"] = tuple(Evaluation(**e) for e in data["evaluations"])
         data["ledger"] = tuple((account, seconds) for account, seconds in data["ledger"])
+        data["guards"] = tuple(data.get("guards", ()))
         data["failure"] = Failure(**data["failure"]) if data["failure"] else None
         return Record(**data)
     except (KeyError, TypeError) as error:

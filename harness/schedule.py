@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,13 +24,14 @@ from ray.exceptions import RayError, RayTaskError
 from harness import machine
 from harness.errors import PacerError, UsageError
 from harness.plan import Trial
+from harness.player_process import Disturbed
 from harness.records import Record
 from harness.stopping import StopRule
 from harness.trial import run_trial
 from workloads.datasets.base import Dataset, DatasetError
 
 _RETRIES = 3
-"""How often Ray runs a trial again whose worker or node died."""
+"""How often a trial is run again whose worker or node died, or whose measurement was spoilt."""
 
 _PATIENCE_S = 10.0
 _SHIPPED_NOT = [".venv", ".data", ".git", "results", "**/__pycache__"]
@@ -117,14 +119,19 @@ def prepare(datasets: Sequence[Dataset], cache: Path) -> Iterator[str]:
 
 
 def run(
-    trials: Sequence[Trial], devices: int, rule: Callable[[Trial], StopRule] | None = None
+    trials: Sequence[Trial],
+    devices: int,
+    rule: Callable[[Trial], StopRule] | None = None,
+    repeated: Callable[[Trial, str], None] | None = None,
 ) -> Iterator[Record | Lost]:
     """Runs trials as devices fall free and yields their records as they come, in any order.
 
-    `rule` is asked when a trial is about to start, and may know of all records that were yielded before.
+    `rule` is asked when a trial is about to start, and may know of all records that were yielded before. `repeated`
+    is told of each trial that has to be run again, and why.
     """
     waiting = list(reversed(trials))
     running: dict[ray.ObjectRef, Trial] = {}
+    attempts: Counter[tuple[int, str, int, int]] = Counter()
     while waiting or running:
         while waiting and len(running) < 2 * devices:  # a queue as long as the cluster, so that no device waits
             trial = waiting.pop()
@@ -137,7 +144,20 @@ def run(
             try:
                 yield ray.get(reference)
             except RayError as error:
-                yield Lost(trial, str(error).strip())
+                number = id(trial.submission), trial.workload, trial.study, trial.trial
+                attempts[number] += 1
+                if attempts[number] > _RETRIES or not _passing(error):
+                    yield Lost(trial, str(error).strip())
+                    continue
+                # Ray would do this by itself, but silently.
+                waiting.append(trial)
+                if repeated is not None:
+                    repeated(trial, str(getattr(error, "cause", error)).strip())
+
+
+def _passing(error: RayError) -> bool:
+    """Whether what happened need not happen again: it was neither the submission's doing nor a mistake of ours."""
+    return isinstance(error.cause, Disturbed) if isinstance(error, RayTaskError) else True
 
 
 @ray.remote(num_cpus=1)
@@ -145,7 +165,7 @@ def _prepare(dataset: Dataset, cache: Path) -> None:
     dataset.prepare(cache)
 
 
-@ray.remote(num_cpus=1, max_retries=_RETRIES)
+@ray.remote(num_cpus=1, max_retries=0)
 def _run(trial: Trial) -> Record:
     with machine.exclusive_core() as core:
         return run_trial(trial, core)

@@ -39,12 +39,16 @@ class NoPointLeft(Exception):
     """A study has had all points of a list."""
 
 
-def point(space: Space, root: int, workload: str, submission: str, study: int, trial: int) -> dict[str, Any]:
-    """Hyperparameter point number `trial` of a study: scrambled Halton, one sequence a study, or a list in random
-    order. Raises NoPointLeft where the list is shorter."""
+def points_seed(root: int, workload: str, submission: str, study: int) -> int:
+    """Seed of the hyperparameter points of a study."""
+    return _derive("points", root, workload, submission, study)
+
+
+def point(space: Space, seed: int, trial: int) -> dict[str, Any]:
+    """Hyperparameter point number `trial` of a study with that seed: scrambled Halton, or a list in random order.
+    Raises NoPointLeft where the list is shorter."""
     if not space:
         return {}
-    seed = _derive("points", root, workload, submission, study)
     if isinstance(space, Points):
         if trial >= len(space.values):
             raise NoPointLeft(f"The search space lists {len(space.values)} points, which have had a trial each.")

@@ -35,7 +35,8 @@ class ModeAverage:
         self._optimizer.train()
 
     def state_dict(self) -> dict[str, Any]:
-        return {}  # the optimizer's holds all
+        return {"recent": list(self._recent)}  # the optimizer's holds the rest
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._optimizer.train()
+        self._recent.extend(state["recent"])

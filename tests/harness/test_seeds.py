@@ -31,17 +31,19 @@ def test_seeds_are_those_of_every_machine_and_run() -> None:
 
 
 def test_points_lie_in_the_space_and_depend_on_study_and_trial() -> None:
-    points = [seeds.point(SPACE, 0, "w", "s", study, trial) for study in range(3) for trial in range(5)]
+    points = [
+        seeds.point(SPACE, seeds.points_seed(0, "w", "s", study), trial) for study in range(3) for trial in range(5)
+    ]
     assert all(point[name] in SPACE[name] for point in points for name in SPACE)
     assert len({point["lr"] for point in points}) == 15
 
 
 def test_a_point_does_not_depend_on_how_many_are_drawn() -> None:
-    assert seeds.point(SPACE, 0, "w", "s", 1, 3) == seeds.point(SPACE, 0, "w", "s", 1, 3)
+    assert seeds.point(SPACE, 1, 3) == seeds.point(SPACE, 1, 3)
 
 
 def test_points_of_a_study_spread_over_the_space() -> None:
-    lrs = sorted(seeds.point({"lr": LogUniform(1e-4, 1.0)}, 0, "w", "s", 0, t)["lr"] for t in range(8))
+    lrs = sorted(seeds.point({"lr": LogUniform(1e-4, 1.0)}, 0, t)["lr"] for t in range(8))
     for decade in range(-4, 0):
         assert sum(10.0**decade <= lr < 10.0 ** (decade + 1) for lr in lrs) in (1, 2, 3)
 

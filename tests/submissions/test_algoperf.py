@@ -171,9 +171,7 @@ def test_a_list_of_points_is_drawn_without_replacement(order: Trial) -> None:
 
 def test_another_study_has_another_order() -> None:
     points = Points(tuple({"lr": float(n)} for n in range(5)))
-    orders = {
-        tuple(seeds.point(points, 0, "w", "s", study, trial)["lr"] for trial in range(5)) for study in range(5)
-    }
+    orders = {tuple(seeds.point(points, study, trial)["lr"] for trial in range(5)) for study in range(5)}
     assert len(orders) > 1
     assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,34 +106,6 @@ def test_points_are_drawn_from_the_space_or_are_the_calibrated_one(
     assert set(record.hp) == set(submission.defaults)
     assert (record.hp == {**submission.defaults, **ref.point}) == (ruleset == "self")
     assert all(record.hp[key] in domain for key, domain in submission.space.items())
-
-
-@pytest.mark.parametrize("name", SPECS)
-def test_training_goes_on_from_a_saved_state(name: str, cache: Path, tmp_path: Path) -> None:
-    """Steps 6 to 10 after saving and loading equal those of a run without a break, bit for bit."""
-    workload = registry.find("smoke", "mnist_mlp")
-    submission, training, batches = begin(name, workload, cache, tmp_path)
-    if submission.unsuitable(training.workload) is not None:
-        workload = registry.find("smoke", "satellite_vit")
-        submission, training, batches = begin(name, workload, cache, tmp_path)
-    _seed()
-    advance(submission, training, batches, 5)
-    saved = copy.deepcopy((submission.state_dict(training), training.model.state_dict()))
-    later = copy.deepcopy(batches)
-    _seed()
-    expected = advance(submission, training, batches, 5)
-
-    submission, training, _ = begin(name, workload, cache, tmp_path)
-    training.model.load_state_dict(saved[1])
-    submission.load_state_dict(training, saved[0])
-    training.step = 5
-    _seed()
-    assert advance(submission, training, later, 5) == expected
-
-
-def _seed() -> None:
-    torch.manual_seed(0)
-    np.random.seed(0)
 
 
 @pytest.mark.parametrize("name", ["schedule_free_adamw", "schedule_free_sgd", "dog", "l_dog", "ema", "lawa"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
+import math
+import mmap
 import os
 import shutil
 import sys
@@ -17,7 +20,17 @@ from filelock import FileLock
 from workloads.datasets.errors import DatasetError
 from workloads.datasets.fetch import Package, check, fetch
 
-__all__ = ["SPLITS", "Dataset", "DatasetError", "Package", "Splits", "content_hash", "open_split"]
+__all__ = [
+    "SPLITS",
+    "Dataset",
+    "DatasetError",
+    "Package",
+    "Splits",
+    "content_hash",
+    "map_open_file",
+    "open_split",
+    "split_files",
+]
 
 SPLITS = ("train", "validation", "test")
 
@@ -103,10 +116,36 @@ def open_split(folder: Path, split: str, limit: int | None = None) -> dict[str, 
     `limit` keeps the first rows. The arrays are writable, but writes stay in this process's memory. Raises
     DatasetError when the split is not there.
     """
+    return {path.stem: np.load(path, mmap_mode="c")[:limit] for path in split_files(folder, split)}
+
+
+def split_files(folder: Path, split: str) -> list[Path]:
+    """The files with the arrays of one split, by name. Raises DatasetError when the split is not there."""
     paths = sorted((folder / split).glob("*.npy"))
     if not paths:
         raise DatasetError(f"no arrays in {folder / split}, expected some; to make them anew, type: rm -r {folder}")
-    return {path.stem: np.load(path, mmap_mode="c")[:limit] for path in paths}
+    return paths
+
+
+def map_open_file(descriptor: int) -> np.ndarray:
+    """The array of an open .npy file, mapped as `open_split` does it, and the descriptor closed.
+
+    Unlike an array of `numpy.memmap` it holds no descriptor and no path, so that nothing in the process tells what
+    file its numbers are from. It stays mapped as long as the process lives.
+    """
+    with open(descriptor, "rb") as file:
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, fortran, dtype = read_header[version](file)
+        start, size = file.tell(), os.fstat(descriptor).st_size
+        library = ctypes.CDLL(None, use_errno=True)
+        library.mmap.restype = ctypes.c_void_p
+        library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_long]
+        address = library.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE, descriptor, 0)
+    if address == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    bytes_ = (ctypes.c_byte * size).from_address(address)
+    return np.frombuffer(bytes_, dtype, math.prod(shape), start).reshape(shape, order="F" if fortran else "C")
 
 
 def _write(splits: Splits, folder: Path) -> None:

@@ -1,0 +1,85 @@
+"""Where a trial stands, on disk: enough to go on as if nothing had happened.
+
+A checkpoint is written whole or not at all, and checked when it is read: one that is torn, or of another trial or
+other code, is as good as none. No code in it is ever run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """`facts` are the referee's, plain values as JSON holds them; `weights` is the memory that holds the model's,
+    as bytes; `player` the bytes that another player goes on from."""
+
+    facts: Mapping[str, Any]
+    weights: Tensor
+    player: bytes
+
+
+def save(path: Path, identity: str, checkpoint: Checkpoint) -> None:
+    """Replaces the checkpoint at `path`. Raises OSError where it cannot be written; the one before then stays."""
+    body = io.BytesIO()
+    torch.save(
+        {
+            "identity": identity,
+            "facts": json.dumps(checkpoint.facts),
+            "weights": checkpoint.weights,
+            "player": torch.frombuffer(bytearray(checkpoint.player), dtype=torch.uint8),
+        },
+        body,
+    )
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(hashlib.sha256(body.getbuffer()).digest())
+            file.write(body.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: Path, identity: str) -> Checkpoint | None:
+    """The checkpoint at `path`, None where there is none of this trial that is whole."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        return None
+    try:
+        held = torch.load(io.BytesIO(body), weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError):  # nobody else than torch.save made it
+        return None
+    if held["identity"] != identity:
+        return None
+    return Checkpoint(
+        facts=json.loads(held["facts"]), weights=held["weights"], player=held["player"].numpy().tobytes()
+    )
+
+
+def discard(path: Path) -> None:
+    """Removes a checkpoint, if there is one, and what a writer that was killed left beside it."""
+    for left in [path, *path.parent.glob(f"{path.stem}.*.partial")]:
+        with contextlib.suppress(OSError):
+            left.unlink()

@@ -1,0 +1,179 @@
+"""What the kernel keeps a player from: files, network, other processes, and more than its share of the machine.
+
+All of it is what an ordinary user may ask for: Landlock, namespaces and resource limits, none of which can be taken
+back by the process that entered them. Where a kernel lacks a part, the record and the board say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import psutil
+
+from harness.machine import ROOT
+
+try:
+    from py_landlock import AccessFs, Landlock, LandlockError, get_abi_version
+except ImportError:  # not made for this system
+    Landlock = None
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # of linux/sched.h
+_SCOPES_SINCE = 6
+_NETWORK_SINCE = 4
+_SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/nix/store", "/sys/devices/system")
+_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group")
+_FILES += ("/dev/urandom", "/dev/random", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo")
+
+
+class Guard(StrEnum):
+    """One thing that a player is kept from."""
+
+    FILES = "files"  # reading others' files, writing any but in its scratch folder
+    PROCESSES = "processes"  # signalling processes of others, or looking into them
+    NETWORK = "network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one player may take. `memory_gib` holds for each of its processes, None for half of what is free when it
+    starts; `file_mib` is the size of one file; `stall_s` the seconds without a finished step.
+    """
+
+    memory_gib: float | None = None
+    processes: int = 64
+    file_mib: int = 256
+    stall_s: float = 900.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and not value > 0:
+                raise ValueError(f"the limit {name} is {value}, expected more than 0")
+
+
+DEFAULT_LIMITS = Limits()
+"""The limits that hold where none are asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Where a player lives: it may write in `scratch` alone, and read, beside the system's programs and libraries,
+    what Python imports and `packages`. Folders that lead to one of `hidden` are opened package by package."""
+
+    scratch: Path
+    packages: Path | None = None
+    hidden: tuple[Path, ...] = ()
+    limits: Limits = DEFAULT_LIMITS
+
+
+def enter(cell: Cell) -> tuple[Guard, ...]:
+    """Locks this process up for good, and what it starts; returns what it is kept from by the kernel.
+
+    It must have one thread. Environment and working directory are set to tell nothing.
+    """
+    _forget_environment(cell.scratch)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # out of memory, it goes before anybody else
+    limits = cell.limits
+    memory = limits.memory_gib * 2**30 if limits.memory_gib else psutil.virtual_memory().available / 2
+    counted_alone = _leave_network()
+    threads = limits.processes + (0 if counted_alone else _own_threads())
+    guards = [Guard.NETWORK] if counted_alone else []
+    guards += _confine(cell)
+    for kind, most in (
+        (resource.RLIMIT_DATA, int(memory)),
+        (resource.RLIMIT_FSIZE, limits.file_mib * 2**20),
+        (resource.RLIMIT_NPROC, threads),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(ValueError, OSError):  # below it already
+            resource.setrlimit(kind, (most, most))
+    return tuple(sorted(guards))
+
+
+def available() -> tuple[Guard, ...]:
+    """What players on this machine are kept from: a process of this one's tries it."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException), tempfile.TemporaryDirectory() as scratch:
+            os.write(writer, " ".join(enter(Cell(scratch=Path(scratch)))).encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader) as answer:
+        words = answer.read().split()
+    os.waitpid(child, 0)
+    return tuple(Guard(word) for word in words)
+
+
+def _forget_environment(scratch: Path) -> None:
+    os.chdir(scratch)
+    os.environ.clear()
+    home = str(scratch)
+    os.environ.update(
+        HOME=home, TMPDIR=home, XDG_CACHE_HOME=home, TORCHINDUCTOR_CACHE_DIR=home, USER="player", LANG="C.UTF-8",
+        PATH="/usr/local/bin:/usr/bin:/bin", OMP_NUM_THREADS="1",
+    )  # fmt: skip
+    tempfile.tempdir = None
+
+
+def _leave_network() -> bool:
+    """Whether this process is in a network of its own now, in which there is nothing."""
+    if sys.platform != "linux":
+        return False
+    return ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
+
+
+def _confine(cell: Cell) -> Iterator[Guard]:
+    """Enters a Landlock domain, yields what it keeps this process from."""
+    if Landlock is None:
+        return
+    try:
+        version = get_abi_version()
+        domain = Landlock(strict=False)
+        readable = [*_existing(_SYSTEM), *_existing(_FILES), *_python((ROOT, *cell.hidden))]
+        for place in [*readable, cell.scratch, *([cell.packages] if cell.packages else [])]:
+            directory = AccessFs.READ_DIR if place.is_dir() else AccessFs(0)
+            domain.add_path_rule(place, access=AccessFs.READ_FILE | AccessFs.EXECUTE | directory)
+        domain.allow_write(cell.scratch)
+        domain.add_path_rule(os.devnull, access=AccessFs.READ_FILE | AccessFs.WRITE_FILE)
+        domain.apply()
+    except (LandlockError, OSError):
+        return
+    yield Guard.FILES
+    if version >= _SCOPES_SINCE:
+        yield Guard.PROCESSES
+
+
+def _existing(paths: Sequence[str]) -> list[Path]:
+    return [Path(path) for path in paths if Path(path).exists()]
+
+
+def _python(hidden: Sequence[Path]) -> list[Path]:
+    """Where Python and all that can be imported lie; of a folder that leads to a hidden one, its packages alone."""
+    places = {Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))}
+    for entry in [str(ROOT), *filter(None, sys.path)]:
+        place = Path(entry).resolve()
+        if any(folder.resolve().is_relative_to(place) for folder in hidden):
+            places |= {file.parent for file in place.glob("*/__init__.py")} | set(place.glob("*.py"))
+        elif place.exists():
+            places.add(place)
+    return sorted(places)
+
+
+def _own_threads() -> int:
+    """Threads of this process's user, among which the system counts a player's where it has no namespace."""
+    count = 0
+    for process in psutil.process_iter(["uids", "num_threads"]):
+        if process.info["uids"] and process.info["uids"].real == os.getuid():
+            count += process.info["num_threads"] or 0
+    return count

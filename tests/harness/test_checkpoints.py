@@ -1,0 +1,154 @@
+"""A trial that was interrupted goes on as if nothing had happened, or from the start if its file is torn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness import checkpoints
+from harness.checkpoints import Checkpoint
+from harness.clock import CLOCK_TOLERANCE
+from harness.plan import Trial
+from harness.records import Outcome, Record
+from harness.trial import run_trial
+from submissions.registry import known, resolve
+from workloads import registry
+
+BY_NAME = ["torch.optim:LBFGS(lr=0.1)@constant", "schedulefree:SGDScheduleFree(lr=0.5)@constant"]
+WORKLOADS = [workload.name for workload in registry.suite("smoke")]
+
+
+class Interrupted(Exception):
+    """The referee is gone."""
+
+
+@pytest.fixture
+def saving(order: Trial, tmp_path: Path) -> Trial:
+    """A trial of twelve steps that is saved at each of its borders, every four steps."""
+    path = tmp_path / "trial.checkpoint"
+    return replace(order, max_steps=12, evaluate_every=4, checkpoint=path, checkpoint_every_s=0.0)
+
+
+def interrupted(order: Trial, after: int = 1) -> None:
+    """Runs a trial until that many checkpoints are written."""
+    write, count = checkpoints.save, 0
+
+    def save(path: Path, identity: str, checkpoint: Checkpoint) -> None:
+        nonlocal count
+        write(path, identity, checkpoint)
+        count += 1
+        if count == after:
+            raise Interrupted
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "save", save)
+        with pytest.raises(Interrupted):
+            run_trial(order)
+
+
+def course(record: Record) -> list[tuple]:
+    """All of a trial but its times."""
+    return [(e.step, e.examples, e.value, e.train_loss, dict(e.beside)) for e in record.evaluations]
+
+
+def check_neutral(order: Trial) -> None:
+    whole = run_trial(replace(order, checkpoint=None))
+    if whole.outcome is Outcome.UNSUITABLE:
+        return
+    assert whole.outcome is Outcome.COMPLETE, whole.failure
+    interrupted(order)
+    resumed = run_trial(order)
+    assert (resumed.resumed, resumed.outcome) == (1, Outcome.COMPLETE), resumed.failure
+    assert course(resumed) == course(whole)
+
+
+@pytest.mark.parametrize("name", [*known(), *BY_NAME])
+def test_every_submission_goes_on_bit_for_bit(name: str, saving: Trial) -> None:
+    check_neutral(replace(saving, workload="satellite_vit", submission=resolve(name)))
+
+
+@pytest.mark.parametrize("name", ["nadamw", "schedule_free_adamw", "ema"])
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_every_workload_goes_on_bit_for_bit(workload: str, name: str, saving: Trial) -> None:
+    check_neutral(replace(saving, workload=workload, submission=resolve(name)))
+
+
+@pytest.mark.parametrize("ruleset", ["self", "external"])
+def test_the_clock_goes_on_from_where_it_stood(ruleset: str, saving: Trial) -> None:
+    order = replace(saving, ruleset=ruleset, study=1, trial=2)
+    interrupted(order, after=2)
+    record = run_trial(order)
+    booked = sum(seconds for _, seconds in record.ledger)
+    assert booked == pytest.approx(record.wall_s, rel=CLOCK_TOLERANCE, abs=0.05)
+    assert record.submission_s == pytest.approx(record.evaluations[-1].time_s, rel=1e-6)
+    assert [account for account, _ in record.ledger].count("setup") == 1
+    assert record.hp == run_trial(replace(order, checkpoint=None)).hp
+
+
+def test_what_took_long_to_save_is_on_the_clock(saving: Trial) -> None:
+    text = (
+        resolve("sgd").text
+        + """
+    def state_dict(self, training):
+        import time
+        time.sleep(0.5)
+        return super().state_dict(training)
+"""
+    )
+    slow = run_trial(replace(saving, submission=replace(resolve("sgd"), text=text)))
+    assert slow.outcome is Outcome.COMPLETE
+    # Once for the size of the state, and once for each of two checkpoints, less what copying may take.
+    assert slow.submission_s > 1.3
+
+
+@pytest.mark.parametrize("damage", ["torn", "changed", "of another trial", "empty"])
+def test_a_checkpoint_that_is_not_whole_counts_for_nothing(damage: str, saving: Trial) -> None:
+    interrupted(saving)
+    path = saving.checkpoint
+    data = path.read_bytes()
+    order = saving
+    if damage == "torn":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "changed":
+        path.write_bytes(data[:-100] + bytes([data[-100] ^ 1]) + data[-99:])
+    elif damage == "of another trial":
+        order = replace(saving, study=5)
+    else:
+        path.write_bytes(b"")
+    record = run_trial(order)
+    assert (record.resumed, record.outcome) == (0, Outcome.COMPLETE)
+
+
+def test_no_code_in_a_checkpoint_is_run(tmp_path: Path) -> None:
+    flag = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return Path.touch, (flag,)
+
+    path = tmp_path / "evil.checkpoint"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "frombuffer", lambda *_, **__: Evil())
+        checkpoints.save(path, "mine", Checkpoint(facts={}, weights=torch.zeros(1), player=b"x"))
+    assert checkpoints.load(path, "mine") is None
+    assert not flag.exists()
+
+
+def test_writing_replaces_whole_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.checkpoint"
+    checkpoints.save(path, "mine", Checkpoint(facts={"at": 1}, weights=torch.ones(3), player=b"one"))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save(path, "mine", Checkpoint(facts={"at": 2}, weights=torch.ones(3), player=b"two"))
+    assert list(tmp_path.iterdir()) == [path]
+    kept = checkpoints.load(path, "mine")
+    assert kept is not None
+    assert (kept.facts, kept.player) == ({"at": 1}, b"one")
+    assert torch.equal(kept.weights, torch.ones(3))
