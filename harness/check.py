@@ -39,6 +39,8 @@ def check(settings: Settings, spec: str, console: Console) -> int:
             max_steps=_STEPS,
             evaluate_every=_STEPS // 2,
             stop_at_target=False,
+            limits=settings.limits,
+            hidden=(settings.results.absolute(),),
         )
         start = time.perf_counter()
         complaint = _complaint(record := run_trial(trial))

@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,11 +22,17 @@ from harness.errors import PacerError, UsageError
 from harness.machine import ROOT
 from harness.rules import DEFAULT_STOP
 
-_STOPPED = 130
+_BY_SIGNAL = 128
+"""The exit status of a program that a signal ended is this and the signal's number."""
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came: ends a verb as Ctrl-C does."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one verb; returns the exit status: 0 done, 1 something failed, 2 bad usage, 130 stopped by Ctrl-C."""
+    """Runs one verb; returns the exit status: 0 done, 1 something failed, 2 bad usage, 128 and the number of the
+    signal that stopped it."""
     from workloads.datasets.errors import DatasetError
 
     options = _parser().parse_args(arguments)
@@ -37,9 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PacerError, DatasetError) as error:
         print(f"pacer: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("pacer: stopped; finished trials are recorded, the same command goes on from here", file=sys.stderr)
-        return _STOPPED
+        return _BY_SIGNAL + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+
+
+def terminate(*_: Any) -> None:
+    """Ends the verb under way; the handler of SIGTERM."""
+    raise _Terminated
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -167,6 +179,12 @@ def _check(options: argparse.Namespace) -> int:
     return check(_settings(options), options.submission, Console())
 
 
+def _verify(options: argparse.Namespace) -> int:
+    from harness.verify import verify
+
+    return verify(_settings(options), options.submission, options.count, Console(stderr=True))
+
+
 def _calibrate(options: argparse.Namespace) -> int:
     from harness.calibrate import calibrate
     from harness.choose import expanded
@@ -291,7 +309,18 @@ def _settings(options: argparse.Namespace) -> Any:
         results=Path(options.results).absolute(),
         data=Path(options.data).absolute(),
         ray_address=os.environ.get("RAY_ADDRESS") or None,
+        limits=_limits(options),
     )
+
+
+def _limits(options: argparse.Namespace) -> Any:
+    from harness.sandbox import Limits
+
+    asked = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(Limits)}
+    try:
+        return Limits(**{name: value for name, value in asked.items() if value is not None})
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _ruleset(options: argparse.Namespace) -> str:
@@ -330,6 +359,12 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI") or None)
     machine_readable = argparse.ArgumentParser(add_help=False)
     machine_readable.add_argument("--json", action="store_true", help="print JSON")
+    limits = argparse.ArgumentParser(add_help=False)
+    allowed = limits.add_argument_group("what one submission may take")
+    allowed.add_argument("--memory-gib", type=float, metavar="N", help="of memory (half of what is free)")
+    allowed.add_argument("--processes", type=_at_least_one, metavar="N", help="processes and threads (64)")
+    allowed.add_argument("--file-mib", type=_at_least_one, metavar="N", help="size of a file (256)")
+    allowed.add_argument("--stall-s", type=float, metavar="N", help="seconds without a finished step (900)")
     board = argparse.ArgumentParser(add_help=False)
     board.add_argument("--score", choices=("anchored", "algoperf", "algoperf-published"), default="anchored")
     board.add_argument("--compare", action="store_true", help="the ranks and scores of all these side by side")
@@ -344,7 +379,9 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(verb=function)
         return added
 
-    bench = verb("bench", _bench, "run what is missing, then print the leaderboard", machine_readable, board)
+    bench = verb(
+        "bench", _bench, "run what is missing, then print the leaderboard", machine_readable, limits, board
+    )
     bench.add_argument("--submissions", metavar="A,B", help="names, .py files or classes like torch.optim:RMSprop")
     bench.add_argument("--submission", metavar="X", action="append", help="one more beside the default ones")
     bench.add_argument("--studies", type=_at_least_one, default=3, help="independent repeats (3)")
@@ -367,8 +404,11 @@ def _parser() -> argparse.ArgumentParser:
     archive = verb("archive", _archive, "keep what a board needs of the records, small enough for a repository")
     archive.add_argument("--to", metavar="FOLDER", required=True, help="another folder of records")
     archive.add_argument("--submissions", metavar="A,B", help="only these, as they are named on the board")
-    check = verb("check", _check, "try a submission on every workload for a few steps")
+    check = verb("check", _check, "try a submission on every workload for a few steps", limits)
     check.add_argument("--submission", metavar="X", required=True)
+    verify = verb("verify", _verify, "repeat recorded trials and say whether losses and times are the same", limits)
+    verify.add_argument("--submission", metavar="X", required=True)
+    verify.add_argument("--count", type=_at_least_one, default=1, metavar="N", help="trials a workload (1)")
     calibrate = verb("calibrate", _calibrate, "find one point of a submission's space for all workloads together")
     calibrate.add_argument("--submission", metavar="A,B", required=True, help="names, .py files, or all")
     calibrate.add_argument("--points", type=_at_least_one, default=5, help="points of the space to try (5)")

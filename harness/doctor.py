@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from harness import machine
+from harness import machine, sandbox
 
 _QUIET_SPREAD = 0.05
 _BUSY_SHARE = 0.10
@@ -32,6 +32,7 @@ class Diagnosis:
     disk_free_gib: float
     versions: Mapping[str, str]
     code: str
+    guards: tuple[str, ...]
     busy: float
     spread: float
     quiet: bool
@@ -50,6 +51,7 @@ class Diagnosis:
             f"memory       {self.memory_gib:.1f} GiB, disk free {self.disk_free_gib:.1f} GiB",
             f"versions     {', '.join(f'{k} {v}' for k, v in self.versions.items())}",
             f"code         {self.code}",
+            f"sandbox      {', '.join(self.guards) if self.guards else 'unsandboxed'}",
             f"busy         {100 * self.busy:.0f} % of the cores; the same work varies by {100 * self.spread:.1f} %",
             "quiet        " + ("yes" if self.quiet else "no"),
             *(f"advice       {line}" for line in self.advice),
@@ -72,6 +74,12 @@ def examine() -> Diagnosis:
     governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     if governor.exists() and governor.read_text().strip() == "powersave":
         advice.append("the processor saves power; type: sudo cpupower frequency-set -g performance")
+    guards = sandbox.available()
+    if lacking := sorted(set(sandbox.Guard) - set(guards)):
+        advice.append(
+            f"nothing keeps a submission from {', '.join(sandbox.EXPLAINED[guard] for guard in lacking)}; run "
+            "others' code where the kernel has Landlock (Linux 6.12) and user namespaces"
+        )
     if free < 5:
         advice.append(f"only {free:.1f} GiB of disk are free; data, records and MLflow's store need about 2")
     hardware = machine.hardware()
@@ -83,6 +91,7 @@ def examine() -> Diagnosis:
         disk_free_gib=free,
         versions=machine.versions(),
         code=machine.code_version(),
+        guards=guards,
         busy=busy,
         spread=spread,
         quiet=busy <= _BUSY_SHARE and spread <= _QUIET_SPREAD,

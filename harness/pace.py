@@ -106,6 +106,15 @@ class PaceStore:
         """Median seconds per step by key."""
         return {key: median(entry["samples_s"]) for key, entry in self._load().get(fingerprint, {}).items()}
 
+    def samples(self, fingerprint: str, scale: str, workload: str) -> list[float]:
+        """The seconds per step that were measured last for a workload, none where there were no measurements."""
+        found = [
+            entry["samples_s"]
+            for key, entry in self._load().get(fingerprint, {}).items()
+            if key.startswith(f"{scale}/{workload}/")
+        ]
+        return found[-1] if found else []
+
     def add(self, fingerprint: str, samples: Mapping[str, Sequence[float]]) -> None:
         """Adds samples, in seconds per step; the first that were stored for a key stay."""
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,10 +45,11 @@ class Settings:
 class Trial:
     """What to run. Times in seconds of submission time.
 
-    Evaluations come every `evaluation_period_s`, or every `evaluate_every` steps where that is given. `rule` may
-    stop the trial before its budget. `hp` overrides the ruleset's point. Without `stop_at_target` the trial goes on
-    to its budget or to `max_steps`. `hidden` are folders that a submission must not read. `checkpoint` is the file
-    in which the trial keeps where it stands, every `checkpoint_every_s` seconds on the wall, None for nowhere.
+    Evaluations come every `evaluation_period_s`, or every `evaluate_every` steps where that is given, or at the
+    steps `borders`, of which the last ends the trial, whatever the clock says. `rule` may stop the trial before its
+    budget. `hp` overrides the ruleset's point. Without `stop_at_target` the trial goes on to its budget or to
+    `max_steps`. `hidden` are folders that a submission must not read. `checkpoint` is the file in which the trial
+    keeps where it stands, every `checkpoint_every_s` seconds on the wall, None for nowhere.
     """
 
     suite: str
@@ -64,6 +65,7 @@ class Trial:
     rule: StopRule = NEVER
     max_steps: int | None = None
     evaluate_every: int | None = None
+    borders: tuple[int, ...] = ()
     stop_at_target: bool = True
     hp: Mapping[str, Any] | None = None
     limits: Limits = DEFAULT_LIMITS

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import mmap
 import os
 import random
 import signal
@@ -28,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness import machine, processes, sandbox, seeds, weights
+from harness import machine, processes, sandbox, seeds, shared, weights
 from harness.batches import EpochBatches
 from harness.records import Failure, Outcome
 from harness.state import StateError, pack, unpack
@@ -67,15 +68,19 @@ class Part:
     cell: sandbox.Cell
 
 
-def play(connection: Connection, lifeline: Connection, evaluation_due: Any) -> None:
-    """The player's whole life.
+def play(connection: Connection, lifeline: Connection) -> None:
+    """The player's whole life. `lifeline` closes when the referee dies, however it dies: no player trains on alone.
 
-    `evaluation_due` is a shared byte that the referee sets to ask for a border. `lifeline` closes when the referee
-    dies, however it dies: no player trains on alone.
+    First come the file to print to and the shared byte that the referee sets to ask for a border, then a `Part`.
     """
     os.setsid()
     processes.adopt_orphans()
-    _receive_output(connection)
+    output, flag = receive_files(connection)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    evaluation_due = shared.attach(flag)
+    os.close(output)
+    os.close(flag)
     # What is told here is not kept where a submission would find it: neither in a frame nor in an argument.
     stage = _Stage.enter(connection.recv(), connection, evaluation_due)
     processes.end_with_parent()
@@ -84,14 +89,6 @@ def play(connection: Connection, lifeline: Connection, evaluation_due: Any) -> N
         stage.perform()
     except BaseException as error:  # the trial's border: whatever a submission raises ends its own trial only
         stage.send("failed", failure=asdict(_failure(error, stage.hook, stage.filename)))
-
-
-def _receive_output(connection: Connection) -> None:
-    """Lets this process print to the file that comes."""
-    (output,) = receive_files(connection)
-    for stream in (1, 2):
-        os.dup2(output, stream)
-    os.close(output)
 
 
 def receive_files(connection: Connection) -> list[int]:
@@ -110,7 +107,7 @@ class _Stage:
     """A submission on a workload without a name, and which of its hooks is running."""
 
     @classmethod
-    def enter(cls, part: Part, connection: Connection, evaluation_due: Any) -> _Stage:
+    def enter(cls, part: Part, connection: Connection, evaluation_due: mmap.mmap) -> _Stage:
         """Warms the workload's own code up, then locks this process up."""
         if part.core is not None:
             machine.pin(part.core)
@@ -126,7 +123,7 @@ class _Stage:
         return stage
 
     def __init__(
-        self, part: Part, workload: Workload, examples: int, connection: Connection, evaluation_due: Any
+        self, part: Part, workload: Workload, examples: int, connection: Connection, evaluation_due: mmap.mmap
     ) -> None:
         self.hook, self.filename = "load", part.submission.filename
         self._part = replace(part, workload=("", ""), data=Path())
@@ -194,7 +191,7 @@ class _Stage:
                 self.hook = "update"
                 losses.append(submission.update(training, batch))
                 training.step += 1
-                if not self._due.value and training.step != leave["border"]:
+                if not self._due[0] and training.step != leave["border"]:
                     continue
             except TrainingComplete:
                 complete = True
@@ -370,6 +367,13 @@ def _mean(losses: list[Tensor | float]) -> float | None:
     return mean if np.isfinite(mean) else None
 
 
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as odd:  # its own code
+        return f"an exception whose text raises {type(odd).__name__}"
+
+
 def _failure(error: BaseException, hook: str, filename: str | None) -> Failure:
     frames = traceback.extract_tb(error.__traceback__)
     own: Callable[[traceback.FrameSummary], bool] = lambda frame: Path(frame.filename).name == filename  # noqa: E731
@@ -378,7 +382,7 @@ def _failure(error: BaseException, hook: str, filename: str | None) -> Failure:
     return Failure(
         hook=hook,
         kind=type(error).__name__,
-        message=str(error)[:2000],
+        message=_text(error)[:2000],
         file=filename if line is not None else None,
         line=line,
         traceback="".join(traceback.format_exception(error))[-20000:],

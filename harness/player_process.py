@@ -10,15 +10,17 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
+import struct
 import sys
 import tempfile
 from collections.abc import Sequence
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from harness import messages, processes
+from harness import messages, processes, shared
 from harness.clock import wall_clock
 from harness.errors import PacerError
 from harness.messages import Configured, Confined, Failed, Loaded, Message, MessageError, Saved
@@ -31,6 +33,9 @@ LOAD_TIMEOUT_S = 120.0
 _LOOK_EVERY_S = 0.5
 _STILL_S = 2.0
 """A sleep that takes so much longer than asked for was not the referee's alone: the machine stood still."""
+
+_STUCK_S = 30
+"""Seconds after which half a message, or one that is not taken, is given up."""
 
 _PAUSED_CPU_S = 0.001
 _OUTPUT_SHOWN = 2_000
@@ -61,13 +66,13 @@ class PlayerProcess:
     def __init__(self, part: Part) -> None:
         processes.adopt_orphans()
         self._limits = part.cell.limits
-        self._evaluation_due = _CONTEXT.RawValue("b", 0)
         self._connection, theirs = _CONTEXT.Pipe()
         their_lifeline, self._lifeline = _CONTEXT.Pipe(duplex=False)
-        self._process = _CONTEXT.Process(target=play, args=(theirs, their_lifeline, self._evaluation_due))
+        self._process = _CONTEXT.Process(target=play, args=(theirs, their_lifeline))
         # multiprocessing would run the parent's main script again in each child; for a Ray worker that is Ray's.
         vars(sys.modules["__main__"]).pop("__file__", None)
         self._process.start()
+        _give_up_after(self._connection, _STUCK_S)
         theirs.close()
         their_lifeline.close()
         self._not_its = processes.children(os.getpid())
@@ -75,9 +80,12 @@ class PlayerProcess:
         self._hook = "load"
         self._cpu_s = 0.0
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the player
-        with contextlib.suppress(ConnectionError):  # a dead player is noticed at the next message
-            send_files(self._connection, [self._output.fileno()])
+        flag = shared.create(1)
+        self._evaluation_due = shared.attach(flag)
+        with contextlib.suppress(ConnectionError, BlockingIOError):  # a dead player is noticed at the next message
+            send_files(self._connection, [self._output.fileno(), flag])
             self._connection.send(part)
+        os.close(flag)
 
     def __enter__(self) -> Self:
         return self
@@ -106,14 +114,14 @@ class PlayerProcess:
         while True:
             before = wall_clock()
             slice_s = min(_LOOK_EVERY_S, max(0.0, until - before))
-            ready = bool(wait([self._connection], slice_s))
+            ready = bool(wait([self._connection, self._process.sentinel], slice_s))
             now = wall_clock()
             if now - before > slice_s + _STILL_S:
                 raise Disturbed(f"the machine stood still for {now - before:.1f} s in the middle of a measurement")
             if ready or now >= until:
                 return ready
-            if (count := self._tree.count()) > self._limits.processes:
-                text = f"{count} processes run, at most {self._limits.processes} are allowed"
+            if self._tree.exceeds(self._limits.processes):
+                text = f"it runs more than the {self._limits.processes} processes that are allowed"
                 raise PlayerGone(Failure(hook=self._hook, kind="TooManyProcesses", message=text))
 
     def expect(self, kind: type[_M]) -> _M:
@@ -121,6 +129,8 @@ class PlayerProcess:
         if kind in (Confined, Loaded) and not self.ready_within(LOAD_TIMEOUT_S):
             message = f"the submission's import took more than {LOAD_TIMEOUT_S:.0f} s"
             raise PlayerGone(Failure(hook="load", kind="Timeout", message=message, output=self._printed()))
+        if not self._connection.poll(0):  # what the player started may hold the connection open
+            raise PlayerGone(self._obituary())
         try:
             message = messages.read(self._connection.recv_bytes(messages.LONGEST))
         except (EOFError, ConnectionError):
@@ -137,14 +147,14 @@ class PlayerProcess:
 
     def hand_over(self, memory: int, arrays: Sequence[Path]) -> None:
         """Gives the player the shared memory with the weights, and the files of the training data."""
-        with contextlib.ExitStack() as opened, contextlib.suppress(ConnectionError):
+        with contextlib.ExitStack() as opened, contextlib.suppress(ConnectionError, BlockingIOError):
             files = [opened.enter_context(path.open("rb")) for path in arrays]
             self._say([path.stem for path in arrays])
             send_files(self._connection, [memory, *(file.fileno() for file in files)])
 
     def ask_for_evaluation(self) -> None:
         """Asks the player to stop after the step under way."""
-        self._evaluation_due.value = 1
+        self._evaluation_due[0] = 1
 
     def proceed(
         self,
@@ -159,9 +169,9 @@ class PlayerProcess:
 
         With `save` the player asks first to have its state saved, with `resume` it waits for one.
         """
-        self._evaluation_due.value = 0
+        self._evaluation_due[0] = 0
         leave = {"submission_s": submission_s, "border": border, "value": value, "save": save, "resume": resume}
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, BlockingIOError):
             self._say(leave)
 
     def state(self) -> bytes | None:
@@ -169,7 +179,7 @@ class PlayerProcess:
 
         None where it is of a kind that cannot be saved.
         """
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, BlockingIOError):
             self._say({})
         if not self.ready_within(self._limits.stall_s):
             raise PlayerGone(Failure(hook="state_dict", kind="Timeout", message="saving its state did not end"))
@@ -182,7 +192,7 @@ class PlayerProcess:
 
     def restore(self, state: bytes) -> None:
         """Gives a player the state to go on from."""
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, BlockingIOError):
             self._connection.send_bytes(state)
 
     def freeze(self) -> None:
@@ -223,3 +233,10 @@ class PlayerProcess:
         else:
             text = f"the player exited with code {code}"
         return Failure(hook=self._hook, kind="PlayerExit", message=text, output=self._printed())
+
+
+def _give_up_after(connection: Connection, seconds: int) -> None:
+    """Makes reading and writing raise BlockingIOError where the other side does not do its part for so long."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as channel:
+        for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            channel.setsockopt(socket.SOL_SOCKET, direction, struct.pack("ll", seconds, 0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import signal
 import sys
@@ -51,7 +52,7 @@ def children(pid: int) -> set[int]:
 
 
 class ProcessTree:
-    """All processes below, and with, the one of a number."""
+    """All processes below, and with, the one of a number, which may lead a group."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -61,6 +62,7 @@ class ProcessTree:
 
         Raises Unstoppable where that does not come to an end.
         """
+        self._signal_group(signal.SIGSTOP)
         for _ in range(_LOOKS):
             running = [pid for pid in self._all() if not _stands_still(pid)]
             if not running:
@@ -76,19 +78,24 @@ class ProcessTree:
             _signal(pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """Ends them all."""
-        with contextlib.suppress(Unstoppable):
-            self.stop()  # so that none is born while the others die
-        for pid in self._all():
+        """Ends them all; who was in no group with the others may be left an orphan."""
+        pids = list(self._all())
+        self._signal_group(signal.SIGKILL)
+        for pid in pids:
             _signal(pid, signal.SIGKILL)
 
-    def count(self) -> int:
-        """How many there are."""
-        return sum(1 for _ in self._all())
+    def exceeds(self, most: int) -> bool:
+        """Whether there are more than so many."""
+        return sum(1 for _ in itertools.islice(self._all(), most + 1)) > most
 
     def cpu_s(self) -> float:
         """Seconds of processor time that they have used, those that have ended not counted."""
         return sum(_cpu_s(pid) for pid in self._all())
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        """Signals the whole group at once: none of it can start another meanwhile."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._pid, number)
 
     def _all(self) -> Iterator[int]:
         waiting = [self._pid]

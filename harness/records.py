@@ -6,6 +6,7 @@ Imports neither torch nor ray, so that scoring can read records anywhere.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import math
 import os
@@ -72,13 +73,14 @@ class Failure:
 class Record:
     """One trial. Times in seconds; `time_s` of evaluations is submission time, `wall_s` that of the whole trial.
 
-    `ledger` lists (account, seconds) in the order in which they were spent. `fingerprint` names the hardware
-    that the trial is comparable on. `variant_of` names the workload that this one is a variant of. `target` is
-    None only while targets are being set. `started`, `clock_started` and `ended` are Unix times; `worker` is the
-    host and process of the referee. `reason` is the sentence on why a trial ended before it began. `parameters`
-    counts the model's; `state_bytes` is what the submission keeps beside them, at the first evaluation. `guards`
-    names what the kernel kept the submission from, nothing where it could do as it liked; `resumed` counts how
-    often the trial went on from a checkpoint. `skipped` evaluations came before those that are here, in an archive.
+    `ledger` lists (account, seconds) in the order in which they were spent. `fingerprint` names the hardware that
+    the trial is comparable on. `variant_of` names the workload that this one is a variant of. `target` is None only
+    while targets are being set. `started`, `clock_started` and `ended` are Unix times; `worker` is the host and
+    process of the referee. `reason` is the sentence on why a trial ended before it began. `parameters` counts the
+    model's; `state_bytes` is what the submission keeps beside them, at the first evaluation. `guards` names what
+    the kernel kept the submission from, none where it could do as it liked, None where that is not known; `resumed`
+    counts how often the trial went on from a checkpoint. `skipped` evaluations came before those that are here, in
+    an archive.
     """
 
     suite: str
@@ -117,7 +119,7 @@ class Record:
     reason: str | None = None
     parameters: int | None = None
     state_bytes: int | None = None
-    guards: tuple[str, ...] = ()
+    guards: tuple[str, ...] | None = None
     resumed: int = 0
     skipped: int = 0
     schema: int = SCHEMA
@@ -164,7 +166,7 @@ def finite(value: float) -> float | None:
 
 
 def to_json(record: Record) -> str:
-    """One line of strict JSON (no NaN)."""
+    """One line of strict JSON (no NaN), with a digest of itself at its end."""
     # vars, as dataclasses.asdict copies every number: four times the time, and evaluations may go into millions.
     nested = {
         "evaluations": [vars(e) for e in record.evaluations],
@@ -173,21 +175,31 @@ def to_json(record: Record) -> str:
     fields = vars(record) | nested
     if not record.skipped:  # as it is everywhere but in archives
         del fields["skipped"]
-    return json.dumps(fields, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(fields, allow_nan=False, separators=(",", ":"))
+    return f'{text[:-1]},"digest":"{_digest(text)}"}}'
 
 
 def from_json(line: str) -> Record:
-    """The record of one line. Raises ValueError where the line is not one."""
+    """The record of one line. Raises ValueError where the line is not one, or is not as it was written."""
     data = json.loads(line)
     try:
+        if (digest := data.pop("digest", None)) is not None:
+            text = line.strip().removesuffix(f',"digest":"{digest}"}}') + "}"
+            if _digest(text) != digest:
+                raise ValueError("its content was changed after it was written")
         data["outcome"] = Outcome(data["outcome"])
         data["evaluations"] = tuple(Evaluation(**e) for e in data["evaluations"])
         data["ledger"] = tuple((account, seconds) for account, seconds in data["ledger"])
-        data["guards"] = tuple(data.get("guards", ()))
+        data["guards"] = None if data.get("guards") is None else tuple(data["guards"])
         data["failure"] = Failure(**data["failure"]) if data["failure"] else None
         return Record(**data)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a record of this version: {error}") from error
+
+
+def _digest(text: str) -> str:
+    """32 hex digits over a record's other content."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def compact(record: Record) -> Record:

@@ -43,6 +43,14 @@ class Guard(StrEnum):
     NETWORK = "network"
 
 
+EXPLAINED = {
+    Guard.FILES: "reading and writing your files",
+    Guard.PROCESSES: "signalling your processes",
+    Guard.NETWORK: "the network",
+}
+"""What it is that each guard keeps a player from."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What one player may take. `memory_gib` holds for each of its processes, None for half of what is free when it

@@ -98,10 +98,10 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
 
 
-def prepare(datasets: Sequence[Dataset], cache: Path) -> Iterator[str]:
-    """Makes datasets in the cache, as many at once as there are cores; yields their names as they are ready.
+def prepare(datasets: Sequence[Dataset], cache: Path) -> Iterator[tuple[str, bool]]:
+    """Makes datasets in the cache, as many at once as there are cores, and those that are damaged anew.
 
-    Raises DatasetError where one cannot be made.
+    Yields their names as they are ready, and whether each was damaged. Raises DatasetError where that fails.
     """
     cache = cache.absolute()
     making = {_prepare.remote(dataset, cache): dataset.name for dataset in datasets}
@@ -110,12 +110,12 @@ def prepare(datasets: Sequence[Dataset], cache: Path) -> Iterator[str]:
         for reference in done:
             name = making.pop(reference)
             try:
-                ray.get(reference)
+                damaged = ray.get(reference)
             except RayTaskError as error:
                 raise error.cause from None
             except RayError as error:
                 raise DatasetError(f"dataset {name}: the process that made it died: {error}") from error
-            yield name
+            yield name, damaged
 
 
 def run(
@@ -161,8 +161,8 @@ def _passing(error: RayError) -> bool:
 
 
 @ray.remote(num_cpus=1)
-def _prepare(dataset: Dataset, cache: Path) -> None:
-    dataset.prepare(cache)
+def _prepare(dataset: Dataset, cache: Path) -> bool:
+    return dataset.repair(cache)
 
 
 @ray.remote(num_cpus=1, max_retries=0)

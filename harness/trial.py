@@ -155,9 +155,8 @@ def _referee(
 ) -> None:
     """Conducts the trial from the player's start to its outcome, which is left in `course`."""
     watch = course.watch
-    period, budget = trial.evaluation_period_s, trial.budget_s
-    last = min(budget, trial.rule.until_s)  # when an evaluation decides, whatever the period
-    grace = max(period, 1.0)
+    period = trial.evaluation_period_s
+    last = min(trial.budget_s, trial.rule.until_s)  # when an evaluation decides, whatever the period
     course.guards = player.expect(Confined).guards
     loaded = player.expect(Loaded)
     course.hp, course.batch_size = loaded.hp, loaded.batch_size
@@ -175,8 +174,8 @@ def _referee(
         watch.switch(Account.SETUP)  # ---- the submission's clock runs from here, whenever the player can run
     player.hand_over(memory, arrays)
     os.close(memory)
-    if not player.ready_within(min(budget + grace, trial.limits.stall_s)):
-        return _overrun(course, "configure", budget)
+    if not player.ready_within(allowed := _patience(trial, course)):
+        return _overrun(course, "configure", allowed)
     player.expect(Configured)
     if saved is None:
         border = _next_border(trial, 0)
@@ -189,11 +188,12 @@ def _referee(
     due = (math.floor(watch.submission_s() / period) + 1) * period
 
     while True:
-        asked = not player.ready_within(min(due, last) - watch.submission_s())
+        until_asked = min(due, last) - watch.submission_s() if not trial.borders else _patience(trial, course)
+        asked = not player.ready_within(until_asked)
         if asked:
             player.ask_for_evaluation()
-            if not player.ready_within(min(budget + grace - watch.submission_s(), trial.limits.stall_s)):
-                return _overrun(course, "update", budget)
+            if not player.ready_within(allowed := _patience(trial, course)):
+                return _overrun(course, "update", allowed)
         at = player.expect(Border)
         player.freeze()
 
@@ -225,8 +225,8 @@ def _referee(
         watch.switch(Account.TRAINING)  # ---- and runs again
         player.thaw()
         if save:
-            if not player.ready_within(min(budget + grace - watch.submission_s(), trial.limits.stall_s)):
-                return _overrun(course, "after_eval", budget)
+            if not player.ready_within(allowed := _patience(trial, course)):
+                return _overrun(course, "after_eval", allowed)
             player.expect(Saving)
             _save(trial, workload, held, player, course)
             player.proceed(watch.submission_s(), border)
@@ -289,6 +289,8 @@ def _decide(trial: Trial, workload: Workload, evaluations: Sequence[Evaluation],
         return Outcome.REACHED
     if complete or (trial.max_steps is not None and step >= trial.max_steps):
         return Outcome.COMPLETE
+    if trial.borders:
+        return Outcome.COMPLETE if step >= trial.borders[-1] else None
     if time_s >= trial.budget_s:
         return Outcome.BUDGET
     return trial.rule.hopeless(time_s, evaluations)
@@ -296,15 +298,25 @@ def _decide(trial: Trial, workload: Workload, evaluations: Sequence[Evaluation],
 
 def _next_border(trial: Trial, step: int) -> int | None:
     """The step at which the player stops by itself; None where only the clock decides."""
-    ends = [trial.max_steps] if trial.max_steps is not None else []
+    ends = [border for border in trial.borders if border > step]
+    if trial.max_steps is not None:
+        ends.append(trial.max_steps)
     if trial.evaluate_every is not None:
         ends.append((step // trial.evaluate_every + 1) * trial.evaluate_every)
     return min(ends, default=None)
 
 
-def _overrun(course: _Course, hook: str, budget: float) -> None:
+def _patience(trial: Trial, course: _Course) -> float:
+    """Seconds that the player may still take until it says something."""
+    if trial.borders:
+        return trial.limits.stall_s
+    grace = max(trial.evaluation_period_s, 1.0)
+    return min(trial.budget_s + grace - course.watch.submission_s(), trial.limits.stall_s)
+
+
+def _overrun(course: _Course, hook: str, allowed_s: float) -> None:
     """Ends a trial whose submission did not come back from a hook in time: a miss."""
-    message = f"did not come back from {hook} within its budget of {budget:.1f} s; the player was stopped"
+    message = f"did not come back from {hook} within {allowed_s:.1f} s; the player was stopped"
     course.outcome = Outcome.BUDGET
     course.failure = Failure(hook=hook, kind="Overrun", message=message)
 

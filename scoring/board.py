@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.errors import UsageError
 from harness.records import Outcome, Record, finite
-from scoring import scores, times
+from scoring import doubts, scores, times
 from scoring.bootstrap import draw_scores, interval, p_ahead, tie_groups
 from scoring.robustness import changes_of_winner
 from scoring.rules import RULES
@@ -202,8 +202,11 @@ def build_board(
     )
     warnings = (
         *chosen.warnings,
-        *_about_reference(chosen, reference, at, values, by, remedy),
-        *_about_stopped(chosen, by),
+        *doubts.about_reference(chosen, reference, at, values, by, remedy),
+        *doubts.about_stopped(chosen, by),
+        *doubts.about_guards(chosen),
+        *doubts.about_counts(chosen, by),
+        *doubts.about_leaps(chosen, results, at),
         *unstable,
     )
     return Board(
@@ -275,44 +278,6 @@ def _failure(record: Record) -> str:
     if len(message) > _LONGEST_MESSAGE:
         message = message[: _LONGEST_MESSAGE - 3] + "..."
     return f"{record.outcome.value} in {failure.hook}{place}: {failure.kind}: {message}".removesuffix(": ")
-
-
-def _about_reference(
-    chosen: Selection, reference: str, at: int | None, values: np.ndarray, by: str, remedy: str
-) -> list[str]:
-    warnings = []
-    if at is None:
-        warnings.append(
-            f"no trials of the reference {reference}: the budget stands for its value on every workload, so "
-            f"0.5 is not level with it; {remedy}, with {reference} among the submissions"
-        )
-    elif missed := [w for w, value in zip(chosen.workloads, values[at], strict=True) if not np.isfinite(value)]:
-        known = by != "time" or all(r.budget_s for w in missed for r in chosen.cells.get((reference, w), ()))
-        mark = "its budget" if known else "what it used of its budget, which is not known,"
-        warnings.append(
-            f"the reference {reference} misses {', '.join(missed)}: {mark} stands for its value "
-            "there, a lower bound, and it earns 0 itself"
-        )
-    return warnings
-
-
-def _about_stopped(chosen: Selection, by: str) -> list[str]:
-    """What trials that were stopped early may hide."""
-    outcomes = Counter(r.outcome for trials in chosen.cells.values() for r in trials)
-    settled = outcomes[Outcome.SETTLED] + outcomes[Outcome.CUT]
-    warnings = []
-    if foreseen := outcomes[Outcome.UNPROMISING]:
-        warnings.append(f"{foreseen} trials were stopped as they were foreseen to miss; they count as misses")
-    if settled:
-        warnings.append(
-            f"{settled} trials were stopped when no score could change any more; they count as misses, so that "
-            "intervals may be too narrow"
-        )
-    if by != "time" and (outrun := outcomes[Outcome.OUTRUN] + settled):
-        warnings.append(
-            f"{outrun} trials were stopped once they could change no score by time; they may have needed fewer {by}"
-        )
-    return warnings
 
 
 def _profile(values: np.ndarray, names: Sequence[str]) -> Profile:

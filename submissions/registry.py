@@ -25,6 +25,7 @@ from submissions.by_name import OptimizerByName, parse
 from workloads.base import Workload
 
 _FOLDER = Path(__file__).parent
+_NAME = re.compile(r"\w[\w.-]{0,63}", re.ASCII)
 _IMPORT = re.compile(r"^from submissions\.([\w.]+) import", re.MULTILINE)
 LITERATURE, CALIBRATED = "literature", "calibrated"
 """The two sets of defaults, as they are asked for: NAME@literature, NAME@calibrated."""
@@ -141,6 +142,10 @@ def locate(spec: str) -> tuple[Path, str]:
             f"there is no file {path.absolute()}; pass the path of a submission's .py file"
         )
     name = _declared_name(path.read_text(), path.name) or path.stem
+    if not _NAME.fullmatch(name):
+        raise UnknownSubmissionError(
+            f"{path} names itself {name!r}; expected a name of 1 to 64 letters, digits and any of _ . -"
+        )
     taken = files.get(name)
     if taken is not None and taken != path.resolve():
         raise UnknownSubmissionError(

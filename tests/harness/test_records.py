@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import multiprocessing
@@ -35,7 +36,16 @@ def test_a_line_is_that_of_the_plain_dataclass() -> None:
         replace(record(), failure=failure, evaluations=(evaluation,)),
     ):
         plain = {name: value for name, value in asdict(each).items() if name != "skipped"}  # 0: not in an archive
-        assert to_json(each) == json.dumps(plain, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(plain, allow_nan=False, separators=(",", ":"))
+        digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+        assert to_json(each) == f'{text[:-1]},"digest":"{digest}"}}'
+
+
+def test_a_record_that_was_edited_is_none() -> None:
+    line = to_json(record(time=2.0))
+    assert "2.0" in line
+    with pytest.raises(ValueError, match="changed after it was written"):
+        from_json(line.replace("2.0", "1.0"))
 
 
 def test_many_records_are_added_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +102,7 @@ def test_a_torn_line_loses_only_itself(tmp_path: Path) -> None:
 def test_a_line_of_another_schema_is_named(tmp_path: Path) -> None:
     store = RecordStore(tmp_path, "mini")
     store.append(record())
-    data = json.loads(to_json(record(study=1))) | {"schema": 99}
+    data = json.loads(to_json(record(study=1))) | {"schema": 99, "digest": None}
     with open(store.path, "a") as file:
         file.write(json.dumps(data) + "\n")
     records, warnings = store.read()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-import time
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
 import psutil
 import pytest
 
-from harness import trial as trial_module
 from harness.clock import CLOCK_TOLERANCE
 from harness.plan import Trial
+from harness.player_process import Disturbed
 from harness.records import Outcome, Record
 from harness.stopping import Until
 from harness.trial import run_trial
@@ -215,32 +216,39 @@ def test_examples_are_counted_as_used(run_source: Run) -> None:
     assert [e.examples for e in record.evaluations] == [640, 1280, 1920]
 
 
-def test_the_player_stands_still_while_the_clock_is_paused(run_source: Run, tmp_path) -> None:
-    count = tmp_path / "count"
-    thread = f"""
-        import threading, time
-        def beat():
-            n = 0
-            while True:
-                n += 1
-                open({str(count)!r}, "w").write(str(n))
-                time.sleep(0.002)
-        threading.Thread(target=beat, daemon=True).start()"""
-    seen = []
-    original = trial_module.evaluate
-
-    def watched(*arguments: object) -> float | None:
-        before = count.read_text() if count.exists() else ""
-        time.sleep(0.1)
-        seen.append((before, count.read_text() if count.exists() else ""))
-        return original(*arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial_module, "evaluate", watched)
-        record = run_source(sgd(configure=thread))
+def test_a_repeat_is_evaluated_at_given_steps_whatever_the_clock_says(order: Trial) -> None:
+    given = replace(order, borders=(7, 30, 31), budget_s=1e-3, evaluation_period_s=1e-3, max_steps=None)
+    record = run_trial(replace(given, evaluate_every=None))
+    assert [e.step for e in record.evaluations] == [7, 30, 31]
     assert record.outcome is Outcome.COMPLETE
-    assert len(seen) == 3
-    assert all(before == after for before, after in seen)
+
+
+LID = """
+import os, signal, sys, time
+import psutil
+time.sleep(1.0)
+family = [psutil.Process(os.getppid()), *psutil.Process(os.getppid()).children(recursive=True)]
+others = [process for process in family if process.pid != os.getpid()]
+for process in others:
+    process.suspend()
+time.sleep(3.5)
+for process in others:
+    process.resume()
+"""
+
+
+def test_a_machine_that_stood_still_is_noticed(order: Trial) -> None:
+    """Every process is stopped for a while, as by a laptop's lid or a virtual machine's host."""
+    lid = subprocess.Popen([sys.executable, "-c", LID])
+    try:
+        with pytest.raises(Disturbed, match=r"stood still for \d"):
+            run_trial(
+                replace(
+                    order, submission=resolve("torch.optim:Adam@constant"), max_steps=10**6, evaluate_every=10**6
+                )
+            )
+    finally:
+        lid.wait()
 
 
 def test_nothing_of_a_player_stays_behind(run_source: Run) -> None:

@@ -235,3 +235,29 @@ def test_imports_neither_torch_nor_ray_nor_mlflow():
         "assert ours == {'harness', 'harness.records', 'harness.errors'}, ours\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_board_says_what_nobody_kept_submissions_from():
+    every = ("files", "network", "processes")
+    count = len(table(TIMES))
+    assert board(table(TIMES, guards=every)).warnings == board(table(TIMES)).warnings
+    free = board(table(TIMES, guards=()))
+    assert any(line.startswith(f"unsandboxed: in {count} of {count} trials") for line in free.warnings)
+    part = board(table(TIMES, guards=("files", "processes")))
+    assert [line for line in part.warnings if "sandboxed" in line] == [
+        f"partly sandboxed: {count} of {count} trials ran without the guard 'network'"
+    ]
+
+
+def test_a_board_by_examples_says_whose_count_that_is():
+    records = table(TIMES, guards=("files",), batch_size=32)
+    said = "examples are counted in the submission's own process; only time is measured from outside"
+    assert said in board(records, by="examples").warnings
+    assert said not in board(records, by="time").warnings
+
+
+def test_a_leap_no_training_makes_is_named():
+    made = board(TIMES | {"embedded": {"x": [0.4] * 3, "y": [19, 20, 21]}})
+    said = [line for line in made.warnings if line.startswith("implausible")]
+    assert len(said) == 1
+    assert "embedded takes less than 1/20 of the reference's time or examples on x;" in said[0]

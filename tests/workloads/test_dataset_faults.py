@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 from workloads.datasets import base
-from workloads.datasets.base import SPLITS, Dataset, DatasetError, Package, content_hash, open_split
+from workloads.datasets.base import (
+    SPLITS,
+    Dataset,
+    DatasetError,
+    Package,
+    content_hash,
+    map_open_file,
+    open_split,
+)
 from workloads.datasets.fetch import fetch
 from workloads.datasets.pickles import load_arrays
 
@@ -219,3 +227,34 @@ def test_pickles_may_hold_arrays_only():
             load_arrays(pickle.dumps((1, Evil()), protocol=protocol))
     with pytest.raises(DatasetError, match="eval"):
         load_arrays(b"c__builtin__\neval\n(V1+1\ntR.")
+
+
+@pytest.mark.parametrize("damage", ["torn", "changed", "missing", "no array"])
+def test_a_damaged_cache_is_made_anew(tmp_path, damage):
+    folder = TOY.prepare(tmp_path)
+    assert not TOY.repair(tmp_path)
+    path = folder / "train" / "x.npy"
+    data = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        broken = {"torn": data[:-3], "changed": data[:-1] + b"\7", "no array": b"no array"}
+        path.write_bytes(broken[damage])
+    assert TOY.repair(tmp_path)
+    assert path.read_bytes() == data
+    assert not TOY.repair(tmp_path)
+    assert is_clean(tmp_path)
+
+
+def test_a_map_of_an_open_file_names_no_file(tmp_path):
+    for array in (np.arange(12, dtype=np.int16).reshape(3, 4), np.asfortranarray(np.ones((2, 5)))):
+        np.save(tmp_path / "x.npy", array)
+        descriptor = os.open(tmp_path / "x.npy", os.O_RDONLY)
+        mapped = map_open_file(descriptor)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+        np.testing.assert_array_equal(mapped, array)
+        mapped[0] = 7  # stays in this process
+        np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), array)
+        links = [os.readlink(path) for path in map(str, Path("/proc/self/fd").iterdir()) if os.path.lexists(path)]
+        assert not any("x.npy" in link for link in links)

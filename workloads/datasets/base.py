@@ -55,6 +55,27 @@ class Dataset:
         """`cache/NAME-vVERSION`, where the arrays are once they are made."""
         return cache / f"{self.name}-v{self.version}"
 
+    def repair(self, cache: Path) -> bool:
+        """Checks the arrays in the cache and makes them anew where they are not what they should be.
+
+        Returns whether they were damaged. Raises DatasetError when they cannot be made.
+        """
+        folder = self.folder(cache)
+        if not folder.is_dir() or self._is_whole(folder):
+            self.prepare(cache)
+            return False
+        with FileLock(cache / f".{folder.name}.lock"):
+            if folder.is_dir() and not self._is_whole(folder):
+                shutil.rmtree(folder)
+        self.prepare(cache)
+        return True
+
+    def _is_whole(self, folder: Path) -> bool:
+        try:
+            return content_hash({split: open_split(folder, split) for split in SPLITS}) == self.sha256
+        except (DatasetError, OSError, ValueError):  # a file is missing, torn or no array
+            return False
+
     def prepare(self, cache: Path) -> Path:
         """The folder with the arrays, made if it is missing; then the network is needed.
 

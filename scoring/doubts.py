@@ -1,0 +1,98 @@
+"""What a reader of a board should know before believing it, a sentence each."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from harness.records import Outcome
+from scoring import times
+from scoring.escape import plain
+from scoring.selection import Selection
+from scoring.times import Times
+
+_GUARDS = ("files", "network", "processes")
+"""What the kernel should keep a submission from, as harness.sandbox names it."""
+
+_LEAP = 0.05
+"""A share of the reference's time or examples in which no training algorithm comes to the target."""
+
+
+def about_reference(
+    chosen: Selection, reference: str, at: int | None, values: np.ndarray, by: str, remedy: str
+) -> list[str]:
+    """What it means where the reference was not run, or misses."""
+    warnings = []
+    if at is None:
+        warnings.append(
+            f"no trials of the reference {reference}: the budget stands for its value on every workload, so "
+            f"0.5 is not level with it; {remedy}, with {reference} among the submissions"
+        )
+    elif missed := [w for w, value in zip(chosen.workloads, values[at], strict=True) if not np.isfinite(value)]:
+        known = by != "time" or all(r.budget_s for w in missed for r in chosen.cells.get((reference, w), ()))
+        mark = "its budget" if known else "what it used of its budget, which is not known,"
+        warnings.append(
+            f"the reference {reference} misses {', '.join(missed)}: {mark} stands for its value "
+            "there, a lower bound, and it earns 0 itself"
+        )
+    return warnings
+
+
+def about_stopped(chosen: Selection, by: str) -> list[str]:
+    """What trials that were stopped early may hide."""
+    outcomes = Counter(r.outcome for trials in chosen.cells.values() for r in trials)
+    settled = outcomes[Outcome.SETTLED] + outcomes[Outcome.CUT]
+    warnings = []
+    if foreseen := outcomes[Outcome.UNPROMISING]:
+        warnings.append(f"{foreseen} trials were stopped as they were foreseen to miss; they count as misses")
+    if settled:
+        warnings.append(
+            f"{settled} trials were stopped when no score could change any more; they count as misses, so that "
+            "intervals may be too narrow"
+        )
+    if by != "time" and (outrun := outcomes[Outcome.OUTRUN] + settled):
+        warnings.append(
+            f"{outrun} trials were stopped once they could change no score by time; they may have needed fewer {by}"
+        )
+    return warnings
+
+
+def about_guards(chosen: Selection) -> list[str]:
+    """What submissions could do as the kernel did not keep them from it."""
+    known = [r.guards for trials in chosen.cells.values() for r in trials if r.guards is not None]
+    free = sum(not guards for guards in known)
+    warnings = []
+    if free:
+        warnings.append(
+            f"unsandboxed: in {free} of {len(known)} trials the submission could read and write what it liked; "
+            "type: python -m harness doctor"
+        )
+    for guard in _GUARDS:
+        if lacking := sum(bool(guards) and guard not in guards for guards in known):
+            warnings.append(f"partly sandboxed: {lacking} of {len(known)} trials ran without the guard {guard!r}")
+    return warnings
+
+
+def about_counts(chosen: Selection, by: str) -> list[str]:
+    """What steps and examples rest on, where the board ranks by them and trials were run here."""
+    if by == "time" or all(r.guards is None for trials in chosen.cells.values() for r in trials):
+        return []
+    return [f"{by} are counted in the submission's own process; only time is measured from outside"]
+
+
+def about_leaps(chosen: Selection, results: Times, at: int | None) -> list[str]:
+    """Results too good to be training from the initial weights, as those of a submission that brought weights."""
+    if at is None:
+        return []
+    axes = np.stack([times.median(results.time_s), times.median(results.examples)])  # [2, S, W]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = axes / axes[:, [at]]
+    leapt = (shares < _LEAP).any(axis=0)  # [S, W]; not where one of the two is missing
+    return [
+        f"implausible: {plain(submission)} takes less than 1/{1 / _LEAP:.0f} of the reference's time or examples "
+        f"on {', '.join(w for w, leaps in zip(chosen.workloads, row, strict=True) if leaps)}; look at its source "
+        "for weights that it brings along"
+        for submission, row in zip(chosen.submissions, leapt, strict=True)
+        if row.any()
+    ]
