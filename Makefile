@@ -1,7 +1,7 @@
 # Pacer's verbs. Settings are make variables: make bench STUDIES=5 SUBMISSION=torch.optim:RMSprop
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup bench leaderboard ui demo check calibrate claims test proofs lint targets perf workloads submissions doctor clean
+.PHONY: help setup bench leaderboard ui demo check calibrate claims verify test proofs faults lint targets perf workloads submissions doctor clean
 
 RESULTS ?= results
 DATA ?= .data
@@ -16,6 +16,8 @@ COMMON = $(if $(SUITE),--suite '$(SUITE)') --results '$(RESULTS)' --data '$(DATA
 BENCH = $(if $(SUBMISSIONS),--submissions '$(SUBMISSIONS)') $(if $(SUBMISSION),--submission '$(SUBMISSION)') \
 	$(if $(STUDIES),--studies $(STUDIES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED)) $(if $(STOP),--stop $(STOP)) \
 	$(if $(VARIANTS),--variants $(VARIANTS)) $(if $(VARIANT_SEED),--variant-seed $(VARIANT_SEED))
+LIMITS = $(if $(MEMORY_GIB),--memory-gib $(MEMORY_GIB)) $(if $(PROCESSES),--processes $(PROCESSES)) \
+	$(if $(FILE_MIB),--file-mib $(FILE_MIB)) $(if $(STALL_S),--stall-s $(STALL_S))
 BOARD = $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json) $(if $(COMPARE),--compare)
 # A folder of its own, so that published logs do not mix with benches.
 DEMO = $(if $(filter file,$(origin RESULTS)),results/demo,$(RESULTS))
@@ -24,7 +26,8 @@ export RAY_ADDRESS MLFLOW_TRACKING_URI
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 	@echo; echo 'Settings: SUITE WORKLOADS VARIANTS VARIANT_SEED SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED STOP'
-	@echo '          POINTS RESULTS DATA SCORE BY JSON COMPARE LOGS PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
+	@echo '          POINTS RESULTS DATA SCORE BY JSON COMPARE COUNT LOGS PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
+	@echo '          MEMORY_GIB PROCESSES FILE_MIB STALL_S'
 
 setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do it when needed)
 
@@ -39,7 +42,7 @@ setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do 
 	@touch .venv/.ready
 
 bench: setup  ## run what is missing of four workloads (SUITE=mini: all nine), print the leaderboard
-	@$(RUN) bench $(COMMON) $(BENCH) $(BOARD)
+	@$(RUN) bench $(COMMON) $(BENCH) $(LIMITS) $(BOARD)
 
 leaderboard: setup  ## print the leaderboard again; BY=steps, SCORE=algoperf, JSON=1, COMPARE=1
 	@$(RUN) leaderboard $(COMMON) $(BOARD)
@@ -51,7 +54,10 @@ demo: setup  ## show AlgoPerf's published leaderboards, those in tests/data or L
 	@$(RUN) demo --results '$(DEMO)' $(if $(LOGS),--logs '$(LOGS)') --port $(PORT)
 
 check: setup  ## try SUBMISSION=x on every workload for a few steps and say what is wrong
-	@$(RUN) check $(COMMON) --submission '$(SUBMISSION)'
+	@$(RUN) check $(COMMON) $(LIMITS) --submission '$(SUBMISSION)'
+
+verify: setup  ## repeat recorded trials of SUBMISSION=x, COUNT a workload: are losses and times the same?
+	@$(RUN) verify $(COMMON) $(LIMITS) --submission '$(SUBMISSION)' $(if $(COUNT),--count $(COUNT))
 
 calibrate: setup  ## find one point of SUBMISSION's search space for all workloads of the suite together
 	@$(RUN) calibrate $(COMMON) --submission '$(SUBMISSION)' $(if $(POINTS),--points $(POINTS))
@@ -64,6 +70,9 @@ test: setup  ## run the quick tests
 
 proofs: setup  ## run the slow proofs: cluster, faults, browser, fresh clone
 	@.venv/bin/python -m pytest -m slow --durations=10
+
+faults: setup  ## inject faults, run bad submissions and cheats; prints what came of each kind
+	@.venv/bin/python -m pytest tests/faults -m 'slow or not slow'
 
 lint: setup  ## format and lint
 	@.venv/bin/ruff format . && .venv/bin/ruff check .

@@ -310,6 +310,7 @@ def _settings(options: argparse.Namespace) -> Any:
         data=Path(options.data).absolute(),
         ray_address=os.environ.get("RAY_ADDRESS") or None,
         limits=_limits(options),
+        checkpoint_s=getattr(options, "checkpoint_s", Settings.checkpoint_s),
     )
 
 
@@ -389,6 +390,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--seed", type=int, default=0, help="root of all random numbers (0)")
     bench.add_argument(
         "--stop", choices=("own-study", "exact", "forecast"), default=DEFAULT_STOP, help="when trials end early"
+    )
+    bench.add_argument(
+        "--checkpoint-s", type=float, default=60.0, metavar="N", help="seconds between a trial's checkpoints (60)"
     )
     bench.add_argument("--variants", metavar="K", type=_at_least_one, default=0, help="draw K variants as well")
     bench.add_argument("--variant-seed", metavar="N", type=int, help="repeat the draw of this seed")

@@ -22,7 +22,8 @@ class Settings:
     """What the user asked for. `trials` counts hyperparameter points a study; `results` and `data` are folders.
 
     `variants` counts the variants to be drawn; `variant_seed` None draws them with the seed of the results folder.
-    `stop` names the policy by which trials stop before their budget, one of harness.racing.POLICIES.
+    `checkpoint_s` is how often a trial keeps where it stands. `stop` names the policy by which trials stop before
+    their budget, one of harness.racing.POLICIES.
     """
 
     suite: str = "mini"
@@ -39,6 +40,7 @@ class Settings:
     data: Path = ROOT / ".data"
     ray_address: str | None = None
     limits: Limits = DEFAULT_LIMITS
+    checkpoint_s: float = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,5 +129,6 @@ def plan(
                     )
                     key = order.key(workload, fingerprint)
                     if key not in recorded:
-                        trials.append(replace(order, checkpoint=checkpoint_path(settings, key)))
+                        path = checkpoint_path(settings, key)
+                        trials.append(replace(order, checkpoint=path, checkpoint_every_s=settings.checkpoint_s))
     return trials

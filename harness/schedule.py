@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import signal
 import socket
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,6 +57,7 @@ def cluster(address: str | None) -> Iterator[int]:
 
     Raises UsageError where there is none at `address`, ClusterError where none starts.
     """
+    on_term = signal.getsignal(signal.SIGTERM)
     common = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         cores = len(machine.usable_cores())
@@ -85,6 +88,8 @@ def cluster(address: str | None) -> Iterator[int]:
                 f"no Ray cluster answers at {address} ({error}); start one with: ray start --head, "
                 "or leave RAY_ADDRESS unset to use this machine"
             ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_term)  # Ray has put its own there, which ends this process without a word
     try:
         yield int(ray.cluster_resources().get("CPU", 0)) or 1
     finally:

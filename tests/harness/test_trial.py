@@ -77,7 +77,9 @@ def test_the_target_ends_a_trial_and_is_tested_once(order: Trial) -> None:
 
 
 def test_without_steps_given_the_clock_decides_when_to_evaluate(order: Trial) -> None:
-    timed = replace(order, budget_s=0.5, evaluation_period_s=0.1, max_steps=None, evaluate_every=None)
+    endless = resolve("torch.optim:Adam@constant")
+    timed = replace(order, submission=endless, budget_s=0.5, evaluation_period_s=0.1)
+    timed = replace(timed, max_steps=None, evaluate_every=None)
     record = run_trial(timed)
     assert record.outcome is Outcome.BUDGET
     assert record.evaluations[-1].time_s >= 0.5
