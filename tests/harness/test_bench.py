@@ -56,11 +56,6 @@ def lines(results: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def heed_ctrl_c() -> None:
-    """A shell that runs the tests in the background has its children ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def left_of(family: list[psutil.Process]) -> list[psutil.Process]:
     """Those alive half a minute later, save two agents of Ray: they idle on a while and are not ours to end."""
     _, alive = psutil.wait_procs(family, timeout=30)
@@ -134,23 +129,6 @@ def test_with_mlflow_down_a_bench_completes_and_the_next_call_mirrors(tmp_path: 
     assert "warning" not in again.stderr
     boards = find_leaderboards(default_uri(tmp_path))
     assert [name for name, _ in boards] == ["pacer/smoke leaderboard"]
-
-
-def test_ctrl_c_ends_a_bench_in_order(tmp_path: Path) -> None:
-    command = [*BENCH, "--results", str(tmp_path), "--no-mlflow"]
-    driver = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
-    )
-    deadline = time.monotonic() + 200
-    while len(lines(tmp_path)) < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    family = psutil.Process(driver.pid).children(recursive=True)
-    driver.send_signal(signal.SIGINT)
-    _, said = driver.communicate(timeout=60)
-    assert driver.returncode == 130
-    assert "the same command goes on from here" in said
-    assert "Traceback" not in said
-    assert not left_of(family)
 
 
 @pytest.fixture
