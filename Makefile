@@ -1,7 +1,7 @@
 # Pacer's verbs. Settings are make variables: make bench STUDIES=5 SUBMISSION=torch.optim:RMSprop
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup bench leaderboard ui demo check calibrate claims verify test proofs faults lint targets perf workloads submissions doctor clean
+.PHONY: help setup bench leaderboard ui demo check calibrate claims verify test proofs faults soak lint targets perf workloads submissions doctor clean
 
 RESULTS ?= results
 DATA ?= .data
@@ -11,11 +11,14 @@ PORT ?= 5000
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 RUN := .venv/bin/python -m harness
+# Test processes have a thread each, as trials have.
+PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
 COMMON = $(if $(SUITE),--suite '$(SUITE)') --results '$(RESULTS)' --data '$(DATA)' \
 	$(if $(RULESET),--ruleset '$(RULESET)') $(if $(WORKLOADS),--workloads '$(WORKLOADS)')
 BENCH = $(if $(SUBMISSIONS),--submissions '$(SUBMISSIONS)') $(if $(SUBMISSION),--submission '$(SUBMISSION)') \
 	$(if $(STUDIES),--studies $(STUDIES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED)) $(if $(STOP),--stop $(STOP)) \
-	$(if $(VARIANTS),--variants $(VARIANTS)) $(if $(VARIANT_SEED),--variant-seed $(VARIANT_SEED))
+	$(if $(VARIANTS),--variants $(VARIANTS)) $(if $(VARIANT_SEED),--variant-seed $(VARIANT_SEED)) \
+	$(if $(UNTIL_DECIDED),--until-decided '$(UNTIL_DECIDED)') $(if $(SURE),--sure $(SURE)) $(if $(BUDGET_H),--budget-h $(BUDGET_H))
 LIMITS = $(if $(MEMORY_GIB),--memory-gib $(MEMORY_GIB)) $(if $(PROCESSES),--processes $(PROCESSES)) \
 	$(if $(FILE_MIB),--file-mib $(FILE_MIB)) $(if $(STALL_S),--stall-s $(STALL_S))
 BOARD = $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json) $(if $(COMPARE),--compare)
@@ -27,7 +30,7 @@ help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 	@echo; echo 'Settings: SUITE WORKLOADS VARIANTS VARIANT_SEED SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED STOP'
 	@echo '          POINTS RESULTS DATA SCORE BY JSON COMPARE COUNT LOGS PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
-	@echo '          MEMORY_GIB PROCESSES FILE_MIB STALL_S'
+	@echo '          UNTIL_DECIDED SURE BUDGET_H MEMORY_GIB PROCESSES FILE_MIB STALL_S'
 
 setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do it when needed)
 
@@ -53,7 +56,7 @@ ui: setup  ## serve the MLflow UI on loopback and print the leaderboard's addres
 demo: setup  ## show AlgoPerf's published leaderboards, those in tests/data or LOGS=DIR, and open the UI
 	@$(RUN) demo --results '$(DEMO)' $(if $(LOGS),--logs '$(LOGS)') --port $(PORT)
 
-check: setup  ## try SUBMISSION=x on every workload for a few steps and say what is wrong
+check: setup  ## try SUBMISSION=x, or all, on every workload for a few steps and say what is wrong
 	@$(RUN) check $(COMMON) $(LIMITS) --submission '$(SUBMISSION)'
 
 verify: setup  ## repeat recorded trials of SUBMISSION=x, COUNT a workload: are losses and times the same?
@@ -66,13 +69,16 @@ claims: setup  ## write docs/claims.md: what became of each algorithm's claim, b
 	@$(RUN) claims $(COMMON)
 
 test: setup  ## run the quick tests
-	@.venv/bin/python -m pytest
+	@$(PYTEST)
 
 proofs: setup  ## run the slow proofs: cluster, faults, browser, fresh clone
 	@.venv/bin/python -m pytest -m slow --durations=10
 
 faults: setup  ## inject faults, run bad submissions and cheats; prints what came of each kind
-	@.venv/bin/python -m pytest tests/faults -m 'slow or not slow'
+	@$(PYTEST) tests/faults -m 'slow or not slow'
+
+soak: setup  ## interrupt every submission, or SUBMISSION=x, on every workload of mini: does it go on bit for bit?
+	@$(PYTEST) -m soak $(if $(SUBMISSION),-k '$(SUBMISSION)')
 
 lint: setup  ## format and lint
 	@.venv/bin/ruff format . && .venv/bin/ruff check .

@@ -87,9 +87,12 @@ def bench(settings: Settings, console: Console) -> BenchReport:
         trials = plan(settings, workloads, submissions, pace, recorded, fingerprint)
         race = Race(settings, workloads, submissions, fingerprint, records)
         progress = TrialProgress(trials, devices, console)
+        left = progress.seconds_left()
         console.print(
-            f"running on {devices} x {machine.hardware()}: about {duration(progress.seconds_left())}",
+            f"forecast: {len(trials)} trials, about {duration(left * devices)} of device time, "
+            f"{duration(left)} on {devices} x {machine.hardware()}",
             highlight=False,
+            soft_wrap=True,
         )
         running = time.perf_counter()
         submission_s, lost = 0.0, 0

@@ -7,11 +7,13 @@ other code, is as good as none. No code in it is ever run.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,9 @@ import torch
 from torch import Tensor
 
 _DIGEST_BYTES = 32
+
+_SPARE_BYTES = 16 * 2**20
+"""Room on the disk that checkpoints leave for records, which come first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +39,10 @@ class Checkpoint:
 
 
 def save(path: Path, identity: str, checkpoint: Checkpoint) -> None:
-    """Replaces the checkpoint at `path`. Raises OSError where it cannot be written; the one before then stays."""
+    """Replaces the checkpoint at `path`.
+
+    Raises OSError where it cannot be written, or would leave too little room for records; the one before stays.
+    """
     body = io.BytesIO()
     torch.save(
         {
@@ -48,6 +56,8 @@ def save(path: Path, identity: str, checkpoint: Checkpoint) -> None:
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(path.parent).free < _SPARE_BYTES + body.getbuffer().nbytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         with partial.open("wb") as file:
             file.write(hashlib.sha256(body.getbuffer()).digest())
             file.write(body.getbuffer())

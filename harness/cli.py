@@ -1,4 +1,4 @@
-"""The command line: reads arguments and the few environment variables that users set, and calls one verb.
+"""The command line: one function a verb.
 
 ray, mlflow and torch are imported by the verbs that need them, so that the others answer at once.
 """
@@ -6,21 +6,21 @@ ray, mlflow and torch are imported by the verbs that need them, so that the othe
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
-import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 
+from harness.arguments import names, parser, ruleset_of, settings_of
 from harness.errors import PacerError, UsageError
 from harness.machine import ROOT
-from harness.rules import DEFAULT_STOP
 
 _BY_SIGNAL = 128
 """The exit status of a program that a signal ended is this and the signal's number."""
@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal that stopped it."""
     from workloads.datasets.errors import DatasetError
 
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
-        return options.verb(options)
+        return _VERBS[options.verb](options)
     except UsageError as error:
         print(f"pacer: {error}", file=sys.stderr)
         return 2
@@ -56,16 +56,26 @@ def terminate(*_: Any) -> None:
 
 def _bench(options: argparse.Namespace) -> int:
     from harness.bench import append_report, bench
+    from harness.decide import Until, until_decided
     from harness.rules import DEFAULT_WORKLOADS
 
     console = Console(stderr=True)
-    settings = _settings(options)
+    settings = settings_of(options)
     if options.suite is None and settings.workloads is None:
         settings = dataclasses.replace(settings, workloads=DEFAULT_WORKLOADS)
-    report = bench(settings, console)
-    _show_board(options, console, report.workloads)
-    if report.trials_run:
-        report = dataclasses.replace(report, wall_s=time.time() - report.started)
+    if options.until_decided is None:
+        reports = [bench(settings, console)]
+    else:
+        try:
+            until = Until(sure=options.sure, budget_h=options.budget_h)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        reports = list(until_decided(settings, names(options.until_decided) or (), until, console))
+    _show_board(options, console, reports[-1].workloads)
+    reports[-1] = dataclasses.replace(reports[-1], wall_s=time.time() - reports[-1].started)
+    for report in reports:
+        if not report.trials_run:
+            continue
         append_report(settings.results, report)
         console.print(
             f"{report.trials_run} trials in {report.wall_s:.0f} s on {report.devices} devices, "
@@ -74,14 +84,14 @@ def _bench(options: argparse.Namespace) -> int:
             highlight=False,
             soft_wrap=True,
         )
-    if report.trials_lost:
-        console.print(f"{report.trials_lost} trials were lost; the same command runs them again")
+    if lost := sum(report.trials_lost for report in reports):
+        console.print(f"{lost} trials were lost; the same command runs them again")
         return 1
     return 0
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
-    _show_board(options, Console(stderr=True), _names(options.workloads))
+    _show_board(options, Console(stderr=True), names(options.workloads))
     return 0
 
 
@@ -131,7 +141,7 @@ def _show_board(options: argparse.Namespace, console: Console, workloads: Sequen
         console,
         Path(options.results),
         options.suite or DEFAULT_SUITE,
-        _ruleset(options),
+        ruleset_of(options),
         workloads=workloads,
         score=options.score,
         by=options.by,
@@ -165,7 +175,7 @@ def _archive(options: argparse.Namespace) -> int:
     records, warnings = RecordStore(Path(options.results), suite).read()
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    named = _names(options.submissions)
+    named = names(options.submissions)
     kept = [r for r in records if r.target is not None and (named is None or r.submission in named)]
     store = RecordStore(Path(options.to), suite)
     store.write_archive(kept)
@@ -173,36 +183,76 @@ def _archive(options: argparse.Namespace) -> int:
     return 0
 
 
+def _trial(options: argparse.Namespace) -> int:
+    from harness.checkpoints import discard
+    from harness.plan import checkpoint_path
+    from harness.records import to_json
+    from harness.single import run_single
+
+    settings = dataclasses.replace(
+        settings_of(options), workloads=(options.workload,), submissions=(options.submission,)
+    )
+    with _appending(options.record) as file:
+        record = run_single(settings, options.study, options.point, Console(stderr=True))
+        print(to_json(record), file=file)
+    discard(checkpoint_path(settings, record.key))
+    return 1 if record.failure is not None else 0
+
+
+def _appending(path: str | None) -> contextlib.AbstractContextManager[TextIO]:
+    """The file to add a line to, opened before the work is done for it; standard output for None."""
+    if path is None:
+        return contextlib.nullcontext(sys.stdout)
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "a")
+    except OSError as error:
+        raise UsageError(f"nothing can be written to {path}: {error}; name another file after --record") from None
+
+
 def _check(options: argparse.Namespace) -> int:
     from harness.check import check
+    from harness.choose import expanded
 
-    return check(_settings(options), options.submission, Console())
+    settings, console = settings_of(options), Console()
+    specs = expanded(names(options.submission) or ())
+    broken = [spec for spec in specs if check(settings, spec, console)]
+    if len(specs) > 1:
+        said = (
+            f"{len(broken)} of {len(specs)} submissions have problems: {', '.join(broken)}"
+            if broken
+            else "all are well"
+        )
+        console.print(said, markup=False, soft_wrap=True)
+    return 1 if broken else 0
 
 
 def _verify(options: argparse.Namespace) -> int:
     from harness.verify import verify
 
-    return verify(_settings(options), options.submission, options.count, Console(stderr=True))
+    return verify(settings_of(options), options.submission, options.count, Console(stderr=True))
 
 
 def _calibrate(options: argparse.Namespace) -> int:
     from harness.calibrate import calibrate
     from harness.choose import expanded
 
-    return calibrate(_settings(options), expanded(_names(options.submission)), options.points, Console(stderr=True))
+    return calibrate(
+        settings_of(options), expanded(names(options.submission)), options.points, Console(stderr=True)
+    )
 
 
 def _targets(options: argparse.Namespace) -> int:
     from harness.targets import set_targets
 
-    settings = _settings(options)
+    settings = settings_of(options)
     return set_targets(settings, _listed(options, settings), options.points, options.repeats, Console())
 
 
 def _perf(options: argparse.Namespace) -> int:
     from harness.perf import perf
 
-    report = perf(_settings(options), Console(stderr=True), options.pairs)
+    report = perf(settings_of(options), Console(stderr=True), options.pairs)
     if options.json:
         print(json.dumps(report.as_json(), indent=1))
     else:
@@ -221,9 +271,9 @@ def _replay(options: argparse.Namespace) -> int:
     records, _ = RecordStore(results, suite).read()
     published = of_suite(suite)
     reference = options.reference or (published.reference if published else REFERENCE)
-    ruleset, chart = _ruleset(options), results / suite / "replay.png"
+    ruleset, chart = ruleset_of(options), results / suite / "replay.png"
     with Console(stderr=True).status("replaying every trial under every policy"):
-        made = report(records, suite=suite, ruleset=ruleset, reference=reference, only=_names(options.policy))
+        made = report(records, suite=suite, ruleset=ruleset, reference=reference, only=names(options.policy))
     print(as_text(made))
     savings_png(curves(made), chart, title=f"Stopping early on {suite}")
     print(f"chart: {chart}")
@@ -248,7 +298,7 @@ def _ui(options: argparse.Namespace) -> int:
 def _workloads(options: argparse.Namespace) -> int:
     from harness.listings import workloads
 
-    settings = _settings(options)
+    settings = settings_of(options)
     return _list(options, workloads(settings, _listed(options, settings)))
 
 
@@ -288,149 +338,23 @@ def _list(options: argparse.Namespace, rows: Sequence[Mapping[str, Any]]) -> int
     return 0
 
 
-def _settings(options: argparse.Namespace) -> Any:
-    from harness.plan import Settings
-    from harness.rules import DEFAULT_SUBMISSIONS, DEFAULT_SUITE, DEFAULT_TRIALS
-
-    ruleset = _ruleset(options)
-    submissions = _names(getattr(options, "submissions", None)) or DEFAULT_SUBMISSIONS
-    extra = tuple(getattr(options, "submission", None) or ())
-    return Settings(
-        suite=options.suite or DEFAULT_SUITE,
-        submissions=(*submissions, *extra),
-        workloads=_names(options.workloads),
-        variants=getattr(options, "variants", 0),
-        variant_seed=getattr(options, "variant_seed", None),
-        studies=getattr(options, "studies", 1),
-        trials=getattr(options, "trials", None) or DEFAULT_TRIALS[ruleset],
-        ruleset=ruleset,
-        seed=getattr(options, "seed", 0),
-        stop=getattr(options, "stop", DEFAULT_STOP),
-        results=Path(options.results).absolute(),
-        data=Path(options.data).absolute(),
-        ray_address=os.environ.get("RAY_ADDRESS") or None,
-        limits=_limits(options),
-        checkpoint_s=getattr(options, "checkpoint_s", Settings.checkpoint_s),
-    )
-
-
-def _limits(options: argparse.Namespace) -> Any:
-    from harness.sandbox import Limits
-
-    asked = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(Limits)}
-    try:
-        return Limits(**{name: value for name, value in asked.items() if value is not None})
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def _ruleset(options: argparse.Namespace) -> str:
-    """The ruleset that was named, else that of an imported suite, else self."""
-    from harness.algoperf_facts import of_suite
-
-    published = of_suite(options.suite or "")
-    return options.ruleset or (published.ruleset if published else "self")
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    """Splits "a,b(c=1,d=2),e" at the commas that are in no parentheses; None for nothing."""
-    names, depth = [""], 0
-    for character in text or "":
-        depth += (character == "(") - (character == ")")
-        if character == "," and depth == 0:
-            names.append("")
-        else:
-            names[-1] += character
-    return tuple(name.strip() for name in names if name.strip()) or None
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 up")
-    return int(text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--suite", help="all workloads of one scale: smoke, mini (the default) or base")
-    common.add_argument("--workloads", metavar="A,B", help="only these of the suite")
-    common.add_argument("--results", default=str(ROOT / "results"), help="folder of the records")
-    common.add_argument("--data", default=str(ROOT / ".data"), help="folder of the dataset cache")
-    common.add_argument("--ruleset", choices=("self", "external"), help="self is the default")
-    common.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI") or None)
-    machine_readable = argparse.ArgumentParser(add_help=False)
-    machine_readable.add_argument("--json", action="store_true", help="print JSON")
-    limits = argparse.ArgumentParser(add_help=False)
-    allowed = limits.add_argument_group("what one submission may take")
-    allowed.add_argument("--memory-gib", type=float, metavar="N", help="of memory (half of what is free)")
-    allowed.add_argument("--processes", type=_at_least_one, metavar="N", help="processes and threads (64)")
-    allowed.add_argument("--file-mib", type=_at_least_one, metavar="N", help="size of a file (256)")
-    allowed.add_argument("--stall-s", type=float, metavar="N", help="seconds without a finished step (900)")
-    board = argparse.ArgumentParser(add_help=False)
-    board.add_argument("--score", choices=("anchored", "algoperf", "algoperf-published"), default="anchored")
-    board.add_argument("--compare", action="store_true", help="the ranks and scores of all these side by side")
-    board.add_argument("--by", choices=("time", "steps", "examples"), default="time")
-    board.add_argument("--no-mlflow", dest="mirror", action="store_false", help="do not bring MLflow up to date")
-
-    parser = argparse.ArgumentParser(prog="python -m harness", description=__doc__.splitlines()[0])
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-
-    def verb(name: str, function: Callable[[argparse.Namespace], int], text: str, *parents: Any) -> Any:
-        added = verbs.add_parser(name, help=text, description=text, parents=[common, *parents])
-        added.set_defaults(verb=function)
-        return added
-
-    bench = verb(
-        "bench", _bench, "run what is missing, then print the leaderboard", machine_readable, limits, board
-    )
-    bench.add_argument("--submissions", metavar="A,B", help="names, .py files or classes like torch.optim:RMSprop")
-    bench.add_argument("--submission", metavar="X", action="append", help="one more beside the default ones")
-    bench.add_argument("--studies", type=_at_least_one, default=3, help="independent repeats (3)")
-    bench.add_argument("--trials", type=_at_least_one, help="points a study (self: 1, external: 5)")
-    bench.add_argument("--seed", type=int, default=0, help="root of all random numbers (0)")
-    bench.add_argument(
-        "--stop", choices=("own-study", "exact", "forecast"), default=DEFAULT_STOP, help="when trials end early"
-    )
-    bench.add_argument(
-        "--checkpoint-s", type=float, default=60.0, metavar="N", help="seconds between a trial's checkpoints (60)"
-    )
-    bench.add_argument("--variants", metavar="K", type=_at_least_one, default=0, help="draw K variants as well")
-    bench.add_argument("--variant-seed", metavar="N", type=int, help="repeat the draw of this seed")
-    verb("leaderboard", _leaderboard, "print the leaderboard again", machine_readable, board)
-    imports = verb("import-algoperf", _import_algoperf, "read AlgoPerf's published logs into a suite of their own")
-    imports.add_argument("folder", metavar="DIR", help="the folder that holds the submissions, or one above it")
-    imports.add_argument("--version", choices=("0.5", "0.6"), required=True, help="of AlgoPerf")
-    demo = verb("demo", _demo, "import AlgoPerf's published leaderboards, print them and open the MLflow UI")
-    demo.add_argument("--logs", metavar="DIR", help="a folder of published logs, instead of those in tests/data")
-    demo.add_argument("--port", type=int, default=5000)
-    claims = verb("claims", _claims, "write the page of what became of each algorithm's claim")
-    claims.add_argument("--to", metavar="FILE", default=str(ROOT / "docs" / "claims.md"))
-    archive = verb("archive", _archive, "keep what a board needs of the records, small enough for a repository")
-    archive.add_argument("--to", metavar="FOLDER", required=True, help="another folder of records")
-    archive.add_argument("--submissions", metavar="A,B", help="only these, as they are named on the board")
-    check = verb("check", _check, "try a submission on every workload for a few steps", limits)
-    check.add_argument("--submission", metavar="X", required=True)
-    verify = verb("verify", _verify, "repeat recorded trials and say whether losses and times are the same", limits)
-    verify.add_argument("--submission", metavar="X", required=True)
-    verify.add_argument("--count", type=_at_least_one, default=1, metavar="N", help="trials a workload (1)")
-    calibrate = verb("calibrate", _calibrate, "find one point of a submission's space for all workloads together")
-    calibrate.add_argument("--submission", metavar="A,B", required=True, help="names, .py files, or all")
-    calibrate.add_argument("--points", type=_at_least_one, default=5, help="points of the space to try (5)")
-    targets = verb("targets", _targets, "set the targets of a suite's workloads")
-    targets.add_argument("--points", type=_at_least_one, default=6, help="points of each search space (6)")
-    targets.add_argument("--repeats", type=_at_least_one, default=5, help="repeats of the best point (5)")
-    targets.add_argument("--variants", action="store_true", dest="with_variants", help="of their variants instead")
-    ui = verb("ui", _ui, "serve the MLflow UI on loopback and print the leaderboard's address")
-    ui.add_argument("--host", default="127.0.0.1")
-    ui.add_argument("--port", type=int, default=5000)
-    ui.add_argument("--public", action="store_true", help="allow a host that other machines reach")
-    workloads = verb("workloads", _workloads, "list the workloads of a suite", machine_readable)
-    workloads.add_argument("--variants", action="store_true", dest="with_variants", help="their variants instead")
-    verb("submissions", _submissions, "list the submissions of the folder", machine_readable)
-    verb("doctor", _doctor, "machine, versions, and whether it is quiet enough to time on", machine_readable)
-    perf = verb("perf", _perf, "measure what the harness adds to a step, a trial and a bench", machine_readable)
-    perf.add_argument("--pairs", type=_at_least_one, default=7, help="interleaved pairs a workload (7)")
-    replay = verb("replay", _replay, "what stopping trials early would have saved, and done to scores")
-    replay.add_argument("--policy", metavar="A,B", help="only these: exact, give-up, forecast")
-    replay.add_argument("--reference", metavar="X", help="what the anchored score and the cut compare with")
-    return parser
+_VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "bench": _bench,
+    "leaderboard": _leaderboard,
+    "import-algoperf": _import_algoperf,
+    "demo": _demo,
+    "claims": _claims,
+    "archive": _archive,
+    "trial": _trial,
+    "check": _check,
+    "verify": _verify,
+    "calibrate": _calibrate,
+    "targets": _targets,
+    "perf": _perf,
+    "replay": _replay,
+    "ui": _ui,
+    "workloads": _workloads,
+    "submissions": _submissions,
+    "doctor": _doctor,
+}
+"""Each does what was asked for and returns the exit status."""

@@ -7,6 +7,8 @@ one run. What it spends outside the model and the optimizer is timed within the 
 from __future__ import annotations
 
 import json
+import math
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -61,11 +63,14 @@ class Timed(NAdamW):
 @dataclass(frozen=True, kw_only=True)
 class StepCost:
     """`step_ratio`: seconds per step in the harness over a bare loop. `outside_share`: share of a step in the
-    harness that is neither the model nor the optimizer. Medians over pairs, with the quartiles of the ratio."""
+    harness that is neither the model nor the optimizer. `resume_ratio`: submission time of a trial that was
+    interrupted and went on from its checkpoint over that of another. Medians over pairs, with quartiles."""
 
     step_ratio: float
     step_ratio_quartiles: tuple[float, float]
     outside_share: float
+    resume_ratio: float
+    resume_ratio_quartiles: tuple[float, float]
     seconds_per_step: float
 
 
@@ -94,6 +99,11 @@ class PerfReport:
                 found.append(
                     f"{name}: a step takes {cost.step_ratio:.3f} x a bare loop's, expected at most {bound}"
                 )
+            if cost.resume_ratio > bound:
+                found.append(
+                    f"{name}: an interrupted trial takes {cost.resume_ratio:.3f} x the time of another, "
+                    f"expected at most {bound}"
+                )
             if cost.outside_share > _OUTSIDE_BOUND and name != _SMALLEST:
                 found.append(f"{name}: {cost.outside_share:.1%} of a step is neither model nor optimizer")
         for value, bound, name in (
@@ -113,13 +123,16 @@ class PerfReport:
         """For a person."""
         lines = [
             f"on {self.hardware}",
-            f"{'workload':<20} {'step ratio':>10} {'quartiles':>15} {'outside':>8} {'ms/step':>8}",
+            f"{'workload':<20} {'step ratio':>10} {'quartiles':>13} {'outside':>8} "
+            f"{'resumed':>8} {'quartiles':>13} {'ms/step':>8}",
         ]
         for name, cost in self.workloads.items():
-            low, high = cost.step_ratio_quartiles
+            spreads = [
+                f"{low:.3f}-{high:.3f}" for low, high in (cost.step_ratio_quartiles, cost.resume_ratio_quartiles)
+            ]
             lines.append(
-                f"{name:<20} {cost.step_ratio:>10.3f} {f'{low:.3f}-{high:.3f}':>15} {cost.outside_share:>8.1%} "
-                f"{1000 * cost.seconds_per_step:>8.2f}"
+                f"{name:<20} {cost.step_ratio:>10.3f} {spreads[0]:>13} {cost.outside_share:>8.1%} "
+                f"{cost.resume_ratio:>8.3f} {spreads[1]:>13} {1000 * cost.seconds_per_step:>8.2f}"
             )
         if self.bench_wall_ratio is None:
             lines.append("no bench has run trials in this results folder yet; type: make bench, then make perf")
@@ -158,27 +171,36 @@ def _step_cost(settings: Settings, workload: Workload, pairs: int, core: int) ->
     wanted = max(8, round(_SECONDS_A_LOOP / _bare_loop(workload, folder, 8)))
     # The reference's trial ends at its horizon; a quarter as many steps again go before those that are timed.
     steps = min(wanted, workload.step_hint * 4 // 5)
-    ratios, shares, paces = [], [], []
+    trial = _loop(settings.data, workload, steps)
+    ratios, shares, paces, resumed = [], [], [], []
     for pair in range(pairs):
         # The other one goes first each time, so that drift favours none.
         before = _bare_loop(workload, folder, steps) if pair % 2 else None
-        pace, share = _harness_loop(settings.data, workload, steps, core)
+        broken = _interrupted(trial, core).submission_s if pair % 2 else None
+        record = run_trial(trial, core)
+        pace, share = _pace(record)
         ratios.append(pace / (before or _bare_loop(workload, folder, steps)))
+        resumed.append((broken or _interrupted(trial, core).submission_s) / record.submission_s)
         shares.append(share)
         paces.append(pace)
-    low, _, high = np.quantile(ratios, (0.25, 0.5, 0.75))
     return StepCost(
         step_ratio=median(ratios),
-        step_ratio_quartiles=(float(low), float(high)),
+        step_ratio_quartiles=_quartiles(ratios),
         outside_share=median(shares),
+        resume_ratio=median(resumed),
+        resume_ratio_quartiles=_quartiles(resumed),
         seconds_per_step=median(paces),
     )
 
 
-def _harness_loop(data: Path, workload: Workload, steps: int, core: int) -> tuple[float, float]:
-    """Seconds per step of the reference in a trial, from its first evaluation to its last, and the share of them
-    outside the model and the optimizer."""
-    trial = Trial(
+def _quartiles(values: Sequence[float]) -> tuple[float, float]:
+    low, high = np.quantile(values, (0.25, 0.75))
+    return float(low), float(high)
+
+
+def _loop(data: Path, workload: Workload, steps: int) -> Trial:
+    """A trial of the reference with five evaluations, the last one `steps` steps after the first."""
+    return Trial(
         suite=workload.scale,
         workload=workload.name,
         submission=_TIMED,
@@ -193,11 +215,26 @@ def _harness_loop(data: Path, workload: Workload, steps: int, core: int) -> tupl
         evaluate_every=steps // 4,
         stop_at_target=False,
     )
-    record = run_trial(trial, core)
+
+
+def _pace(record: Record) -> tuple[float, float]:
+    """Seconds per step from a trial's first evaluation to its last, and the share of them outside the model and the
+    optimizer."""
     spans = [(b.time_s - a.time_s, b.step - a.step, b.train_loss) for a, b in pairwise(record.evaluations)]
     seconds, count = sum(s for s, _, _ in spans), sum(n for _, n, _ in spans)
     inside = sum(n * update_s for _, n, update_s in spans)
     return seconds / count, 1 - inside / seconds
+
+
+def _interrupted(trial: Trial, core: int) -> Record:
+    """The same trial, given up after its third evaluation and taken up again from the checkpoint of the second."""
+    assert trial.evaluate_every is not None
+    with tempfile.TemporaryDirectory(prefix="pacer-perf-") as folder:
+        saving = replace(trial, checkpoint=Path(folder) / "trial.checkpoint")
+        run_trial(replace(saving, max_steps=3 * trial.evaluate_every, checkpoint_every_s=0.0), core)
+        record = run_trial(replace(saving, checkpoint_every_s=math.inf), core)
+    assert record.resumed
+    return record
 
 
 def _bare_loop(workload: Workload, folder: Path, steps: int) -> float:

@@ -215,13 +215,15 @@ class _Stage:
             if leave["save"]:
                 self.hook = "state_dict"
                 self.send("saving")  # the clock stands from here, for as long as copying takes
-                self._connection.recv_bytes()
-                self._send_state(submission, training, batches)
+                most = json.loads(self._connection.recv_bytes())["most"]
+                self._send_state(submission, training, batches, most)
                 leave |= self._await_leave()
 
-    def _send_state(self, submission: Submission, training: Training, batches: EpochBatches) -> None:
+    def _send_state(self, submission: Submission, training: Training, batches: EpochBatches, most: int) -> None:
         try:
             state = _saved(submission, training, batches)
+            if len(state) > most:
+                raise StateError(f"the state is of {len(state)} bytes, expected at most {most}")
         except StateError as error:
             self.send("saved", reason=str(error))
         else:

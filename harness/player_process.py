@@ -39,7 +39,6 @@ _STUCK_S = 30
 
 _PAUSED_CPU_S = 0.001
 _OUTPUT_SHOWN = 2_000
-_LARGEST_STATE = 2**34
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # torch._dynamo is imported by the first optimizer that is made; that takes seconds and is no submission's work.
@@ -174,21 +173,24 @@ class PlayerProcess:
         with contextlib.suppress(ConnectionError, BlockingIOError):
             self._say(leave)
 
-    def state(self) -> bytes | None:
+    def state(self, most: int) -> bytes | None:
         """The state of a player that asked to have it saved: bytes for another player, opaque to everybody else.
 
-        None where it is of a kind that cannot be saved.
+        None where it is of a kind that cannot be saved, or of more than `most` bytes.
         """
         with contextlib.suppress(ConnectionError, BlockingIOError):
-            self._say({})
+            self._say({"most": most})
         if not self.ready_within(self._limits.stall_s):
             raise PlayerGone(Failure(hook="state_dict", kind="Timeout", message="saving its state did not end"))
         if self.expect(Saved).reason is not None:
             return None
         try:
-            return self._connection.recv_bytes(_LARGEST_STATE)
-        except (EOFError, OSError):
+            return self._connection.recv_bytes(most)
+        except (EOFError, ConnectionError):
             raise PlayerGone(self._obituary()) from None
+        except OSError as error:
+            text = f"its state could not be read ({error}), expected at most {most} bytes"
+            raise PlayerGone(self._broken(text)) from None
 
     def restore(self, state: bytes) -> None:
         """Gives a player the state to go on from."""

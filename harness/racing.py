@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from harness.plan import Settings, Trial, results_hash
 from harness.records import Record
 from harness.rules import REFERENCE
-from harness.stopping import OwnStudy, Policy, Start, StopRule, exact, forecast
+from harness.stopping import AllOf, Missed, OwnStudy, Policy, Start, StopRule, exact, forecast
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 
 POLICIES: dict[str, Policy] = {
     "own-study": OwnStudy(),
+    "missed": AllOf((OwnStudy(), Missed())),
     "exact": exact(REFERENCE),
     "forecast": forecast(exact(REFERENCE)),
 }

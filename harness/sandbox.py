@@ -1,15 +1,18 @@
 """What the kernel keeps a player from: files, network, other processes, and more than its share of the machine.
 
-All of it is what an ordinary user may ask for: Landlock, namespaces and resource limits, none of which can be taken
-back by the process that entered them. Where a kernel lacks a part, the record and the board say so.
+All of it is what an ordinary user may ask for: Landlock, seccomp, namespaces and resource limits, none of which can
+be taken back by the process that entered them. Where a kernel lacks a part, the record and the board say so.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
+import platform
 import resource
+import struct
 import sys
 import sysconfig
 import tempfile
@@ -28,6 +31,10 @@ except ImportError:  # not made for this system
     Landlock = None
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # of linux/sched.h
+_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2  # of linux/prctl.h and linux/seccomp.h
+_SETS_AFFINITY = {"x86_64": (0xC000003E, 203), "aarch64": (0xC00000B7, 122)}
+"""What Linux calls an architecture in audits, and the number of sched_setaffinity there."""
+
 _SCOPES_SINCE = 6
 _NETWORK_SINCE = 4
 _SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/nix/store", "/sys/devices/system")
@@ -39,13 +46,13 @@ class Guard(StrEnum):
     """One thing that a player is kept from."""
 
     FILES = "files"  # reading others' files, writing any but in its scratch folder
-    PROCESSES = "processes"  # signalling processes of others, or looking into them
+    PROCESSES = "processes"  # signalling processes of others, looking into them, or taking their cores
     NETWORK = "network"
 
 
 EXPLAINED = {
     Guard.FILES: "reading and writing your files",
-    Guard.PROCESSES: "signalling your processes",
+    Guard.PROCESSES: "signalling your processes and using their cores",
     Guard.NETWORK: "the network",
 }
 """What it is that each guard keeps a player from."""
@@ -96,7 +103,8 @@ def enter(cell: Cell) -> tuple[Guard, ...]:
     counted_alone = _leave_network()
     threads = limits.processes + (0 if counted_alone else _own_threads())
     guards = [Guard.NETWORK] if counted_alone else []
-    guards += _confine(cell)
+    stays = _stay_on_core()
+    guards += [guard for guard in _confine(cell) if stays or guard is not Guard.PROCESSES]
     for kind, most in (
         (resource.RLIMIT_DATA, int(memory)),
         (resource.RLIMIT_FSIZE, limits.file_mib * 2**20),
@@ -160,6 +168,32 @@ def _confine(cell: Cell) -> Iterator[Guard]:
     yield Guard.FILES
     if version >= _SCOPES_SINCE:
         yield Guard.PROCESSES
+
+
+def _stay_on_core() -> bool:
+    """Has the kernel refuse to move this process, and what it starts, to other cores; returns whether it does."""
+    if sys.platform != "linux" or platform.machine() not in _SETS_AFFINITY:
+        return False
+    architecture, number = _SETS_AFFINITY[platform.machine()]
+    load, if_equal, if_above, answer = 0x20, 0x15, 0x35, 0x06  # of linux/bpf_common.h
+    refuse, allow = 0x00050000 | errno.EPERM, 0x7FFF0000
+    steps = (
+        (load, 0, 0, 4),  # the call's architecture
+        (if_equal, 0, 3, architecture),  # calls of another one have other numbers, and are refused
+        (load, 0, 0, 0),  # its number
+        (if_above, 1, 0, 0x40000000),  # so have those of x32
+        (if_equal, 0, 1, number),
+        (answer, 0, 0, refuse),
+        (answer, 0, 0, allow),
+    )
+    filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(filters)))
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+    return (
+        prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+        and prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program), 0, 0) == 0
+    )
 
 
 def _existing(paths: Sequence[str]) -> list[Path]:

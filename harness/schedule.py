@@ -55,8 +55,12 @@ class Lost:
 def cluster(address: str | None) -> Iterator[int]:
     """Connects to a Ray cluster, or starts one on this machine's cores; yields the number of devices.
 
-    Raises UsageError where there is none at `address`, ClusterError where none starts.
+    Within another such context it is that one's cluster. Raises UsageError where there is none at `address`,
+    ClusterError where none starts.
     """
+    if ray.is_initialized():
+        yield _devices()
+        return
     on_term = signal.getsignal(signal.SIGTERM)
     common = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
@@ -91,9 +95,13 @@ def cluster(address: str | None) -> Iterator[int]:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_term)  # Ray has put its own there, which ends this process without a word
     try:
-        yield int(ray.cluster_resources().get("CPU", 0)) or 1
+        yield _devices()
     finally:
         ray.shutdown()
+
+
+def _devices() -> int:
+    return int(ray.cluster_resources().get("CPU", 0)) or 1
 
 
 def _knock(address: str) -> None:

@@ -139,6 +139,18 @@ class OwnStudy:
 
 
 @dataclass(frozen=True)
+class Missed:
+    """Exact: a trial need not start where so many studies missed that the median is a miss whatever it does.
+
+    `Median` (b) alone: where studies hit, none is stopped, and intervals are those of whole trials.
+    """
+
+    def rule(self, start: Start, cells: Cells) -> StopRule:
+        _, others = _own_cell(start, cells)
+        return Until(0.0 if _surely_missed(others, start) else math.inf, Outcome.SETTLED)
+
+
+@dataclass(frozen=True)
 class Median:
     """Exact: a trial stops once its study can no longer change the median over studies.
 

@@ -35,8 +35,12 @@ from workloads.datasets.base import open_split, split_files
 from workloads.metrics import evaluate
 
 _DEVICE = torch.device("cpu")
-_COPY_GRACE_S, _COPY_BYTES_PER_S = 0.05, 50e6
-"""What a player may take off the clock to copy its state."""
+_COPY_GRACE_S, _COPY_BYTES_PER_S, _RESTORE_GRACE_S = 0.05, 200e6, 0.5
+"""What a player may take off the clock to copy its state, and to take it up again."""
+
+_ORDINARY_BYTES, _ORDINARY_WEIGHTS = 4 * 2**20, 16
+_LARGEST_BYTES, _LARGEST_WEIGHTS = 256 * 2**20, 256
+"""A state of an ordinary size, and the largest that is kept: so many bytes, and so many times the weights'."""
 
 
 @dataclass
@@ -170,8 +174,9 @@ def _referee(
     memory, held = weights.share(model)
     arrays = split_files(workload.dataset.folder(trial.data.absolute()), "train")
 
-    if saved is None:
-        watch.switch(Account.SETUP)  # ---- the submission's clock runs from here, whenever the player can run
+    # ---- the submission's clock runs from here, whenever the player can run; in a trial that goes on, once it is
+    # back where it was
+    watch.switch(Account.SETUP if saved is None else Account.CHECKPOINT)
     player.hand_over(memory, arrays)
     os.close(memory)
     if not player.ready_within(allowed := _patience(trial, course)):
@@ -236,8 +241,8 @@ def _referee(
 def _save(trial: Trial, workload: Workload, held: Tensor, player: PlayerProcess, course: _Course) -> None:
     """Writes a checkpoint while the clock stands; what the player takes beyond mere copying is on the clock."""
     course.watch.switch(Account.CHECKPOINT)
-    state = player.state()
-    course.watch.overdrawn(_COPY_GRACE_S + len(state or b"") / _COPY_BYTES_PER_S, Account.TRAINING)
+    state = player.state(_LARGEST_BYTES + _LARGEST_WEIGHTS * held.nbytes)
+    course.watch.overdrawn(_COPY_GRACE_S + _copying_s(state or b"", held), Account.TRAINING)
     course.watch.switch(Account.CHECKPOINT)
     course.saved_at = wall_clock()
     if state is None or trial.checkpoint is None:
@@ -247,15 +252,26 @@ def _save(trial: Trial, workload: Workload, held: Tensor, player: PlayerProcess,
         checkpoints.save(trial.checkpoint, _identity(trial, workload), checkpoint)
 
 
+def _copying_s(state: bytes, held: Tensor) -> float:
+    """Seconds that copying a player's state may take, as far as that is of an ordinary size beside the weights."""
+    return min(len(state), _ORDINARY_BYTES + _ORDINARY_WEIGHTS * held.nbytes) / _COPY_BYTES_PER_S
+
+
 def _take_up(saved: Checkpoint, held: Tensor, player: PlayerProcess, course: _Course) -> None:
-    """Brings a configured player, the weights and the ledger to where a checkpoint was made."""
+    """Brings a configured player, the weights and the ledger to where a checkpoint was made.
+
+    What the player takes beyond setting itself up again and reading its state is on the clock.
+    """
     player.proceed(0.0, None, resume=True)
     player.restore(saved.player)
     if not player.ready_within(LOAD_TIMEOUT_S):
         raise PlayerGone(Failure(hook="load_state_dict", kind="Timeout", message="its state could not be restored"))
     player.expect(Restored)
-    held.copy_(saved.weights)
     facts = saved.facts
+    setup_s = sum(seconds for account, seconds in facts["ledger"] if account == Account.SETUP)
+    allowed_s = _RESTORE_GRACE_S + setup_s + _copying_s(saved.player, held)
+    course.watch.overdrawn(allowed_s, Account.TRAINING)
+    held.copy_(saved.weights)
     course.evaluations = tuple(Evaluation(**each) for each in facts["evaluations"])
     course.state_bytes = facts["state_bytes"]
     course.started, course.clock_started = facts["started"], facts["clock_started"]

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import UsageError
+from harness.errors import RecordsError, UsageError
 from harness.records import Outcome, Record, finite
 from scoring import doubts, scores, times
 from scoring.bootstrap import draw_scores, interval, p_ahead, tie_groups
 from scoring.robustness import changes_of_winner
-from scoring.rules import RULES
+from scoring.rules import RULES, Rule
 from scoring.selection import REMEDY, Selection, select
 
 _PROFILE_POINTS = 301  # steps of 0.01
@@ -160,19 +160,12 @@ def build_board(
     if by == "examples" and not any(r.batch_size for trials in chosen.cells.values() for r in trials):
         raise UsageError(f"the records of {suite} do not say how many examples a step took; rank by time or steps")
     rule = RULES[score]
-    held_out = chosen.held_out if rule.relative else {}
-    results = times.collect(chosen.cells, chosen.submissions, chosen.workloads, by, rule.pick)
-    values = times.median(results.on(by))  # [S, W]
-    at = chosen.submissions.index(reference) if reference in chosen.submissions else None
-    budget = np.array(
-        [times.budget(chosen.cells.get((reference, w)) or chosen.of_workload(w), by) for w in chosen.workloads]
-    )
-    credit = rule.credit(reference=at, budget=budget, held_out=held_out)
-    earned = credit(values)
+    found = _scored(chosen, rule, by, reference, seed, draws)
+    held_out, results, values, drawn = found.held_out, found.results, found.values, found.drawn
+    at, budget = found.at, found.budget
     credits = np.full(values.shape, np.nan)  # [S, W], NaN on what is held out
-    credits[:, scores.bases(len(chosen.workloads), held_out)] = earned
-    points = scores.score(earned)
-    drawn = draw_scores(results.on(by), chosen.submissions, chosen.workloads, credit, seed=seed, draws=draws)
+    credits[:, scores.bases(len(chosen.workloads), held_out)] = found.earned
+    points = scores.score(found.earned)
 
     order = sorted(range(len(points)), key=lambda s: (-points[s], chosen.submissions[s]))
     names = [chosen.submissions[s] for s in order]
@@ -224,6 +217,61 @@ def build_board(
         trials=chosen.trials,
         code=chosen.code,
     )
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What scores are made of.
+
+    `values`: medians [S, W] on the board's axis. `at`: the reference's place. `budget`: the budgets [W]. `earned`:
+    credits [S, B] on the workloads that count. `drawn`: scores of resamples [draws, S].
+    """
+
+    held_out: Mapping[int, int]
+    results: times.Times
+    values: np.ndarray
+    at: int | None
+    budget: np.ndarray
+    earned: np.ndarray
+    drawn: np.ndarray
+
+
+def _scored(chosen: Selection, rule: Rule, by: str, reference: str, seed: int, draws: int) -> _Scored:
+    held_out = chosen.held_out if rule.relative else {}
+    results = times.collect(chosen.cells, chosen.submissions, chosen.workloads, by, rule.pick)
+    values = times.median(results.on(by))
+    at = chosen.submissions.index(reference) if reference in chosen.submissions else None
+    budget = np.array(
+        [times.budget(chosen.cells.get((reference, w)) or chosen.of_workload(w), by) for w in chosen.workloads]
+    )
+    credit = rule.credit(reference=at, budget=budget, held_out=held_out)
+    drawn = draw_scores(results.on(by), chosen.submissions, chosen.workloads, credit, seed=seed, draws=draws)
+    return _Scored(held_out, results, values, at, budget, credit(values), drawn)
+
+
+def p_first_ahead(
+    records: Sequence[Record],
+    first: str,
+    second: str,
+    *,
+    suite: str,
+    workloads: Sequence[str] | None = None,
+    ruleset: str = "self",
+    score: str = "anchored",
+    reference: str = "nadamw",
+    fingerprint: str | None = None,
+    draws: int = 2000,
+) -> float:
+    """The probability that the score by time of one submission is above that of another, as on their board.
+
+    Raises RecordsError where one of them has no trials.
+    """
+    chosen = select(records, suite=suite, workloads=workloads, ruleset=ruleset, fingerprint=fingerprint)
+    for name in (first, second):
+        if name not in chosen.submissions:
+            raise RecordsError(f"no finished trials of {name} in suite {suite} with ruleset {ruleset}; {REMEDY}")
+    drawn = _scored(chosen, RULES[score], "time", reference, 0, draws).drawn
+    return p_ahead(*(drawn[:, chosen.submissions.index(name)] for name in (first, second)))
 
 
 def _cells(

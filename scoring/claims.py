@@ -8,6 +8,7 @@ bootstrap over the studies of both, as on the board.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,7 @@ import numpy as np
 from harness.records import Record
 from scoring import escape, times
 from scoring.bootstrap import draw_medians, interval
+from scoring.doubts import about_stopped
 from scoring.scores import CUT, Array
 from scoring.selection import Selection, select
 
@@ -137,13 +139,18 @@ def _speedup(value: float, samples: Array) -> Speedup | None:
 
 
 def as_markdown(records: Sequence[Record], claims: Sequence[Claim], *, suite: str, command: str) -> str:
-    """The page: a table of verdicts, then each claim with its numbers. Raises RecordsError without trials."""
+    """The page: a table of verdicts, then each claim with its numbers; claims without trials are left out.
+
+    Raises RecordsError without any trials.
+    """
     chosen = select(records, suite=suite, workloads=None, ruleset="self", fingerprint=None)
     found = [
         (claim, {name: compare(chosen, claim.name + end, claim.against + end) for name, end in SETS.items()})
         for claim in claims
+        if any(claim.name + end in chosen.submissions for end in SETS.values())
     ]
-    lines = [_head(chosen, suite, command), *_verdicts(found)]
+    lines = [_head(chosen, suite, command), *(f"{line}.\n" for line in about_stopped(chosen, "time"))]
+    lines += _verdicts(found)
     for claim, comparisons in found:
         lines += _section(chosen, claim, comparisons)
     return "\n".join(lines).rstrip() + "\n"
@@ -184,7 +191,24 @@ def _head(chosen: Selection, suite: str, command: str) -> str:
     )
 
 
+def _summary(found: Sequence[_Found], name: str) -> str:
+    """How many claims held up under one set of defaults, in a sentence."""
+    judged = [
+        comparisons[name].verdict(claim.expects)
+        for claim, comparisons in found
+        if comparisons[name] is not None and claim.expects is not Expects.NOTHING
+    ]
+    counts = Counter(judged)
+    held, not_held = counts[Verdict.HELD_UP], counts[Verdict.DID_NOT]
+    rest = len(judged) - held - not_held
+    return (
+        f"At the {name} defaults {held} of {len(judged)} claims held up, {not_held} did not, {rest} cannot be told."
+    )
+
+
 def _verdicts(found: Sequence[_Found]) -> Iterator[str]:
+    yield from (f"* {_summary(found, name)}" for name in SETS)
+    yield ""
     yield "| algorithm | against | claim | calibrated | literature | bytes a parameter |"
     yield "| --- | --- | --- | --- | --- | --: |"
     for claim, comparisons in found:

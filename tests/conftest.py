@@ -14,6 +14,8 @@ from harness.records import Record
 from harness.trial import run_trial
 from submissions.registry import SubmissionRef, resolve
 
+pytest_plugins = ["tests.faults.tally"]
+
 
 @pytest.fixture(scope="session")
 def cache() -> Path:

@@ -19,6 +19,8 @@ from harness.records import Record, RecordStore
 from scoring import escape
 from scoring.board import Board, build_board
 
+pytestmark = pytest.mark.xdist_group("published")  # they share what is imported
+
 KEPT = ROOT / "tests" / "data" / "algoperf_logs.tar.xz"
 README = (ROOT / "README.md").read_text()
 WHOLE = ROOT.parent / "shared" / "algoperf" / "logs.tar.xz"

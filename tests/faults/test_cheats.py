@@ -43,7 +43,7 @@ def attempt(body: str, where: str) -> str:
     """A submission that makes an attempt in a hook, or when it is imported, and ends itself in either case."""
     lines = "\n".join("    " + line for line in body.strip().splitlines())
     code = f"""
-import ctypes, gc, glob, json, os, socket, struct, sys, urllib.request
+import ctypes, gc, glob, json, os, socket, struct, subprocess, sys, urllib.request
 try:
 {lines}
 except (OSError, ValueError, LookupError) as error:
@@ -100,6 +100,14 @@ WRITES = {
     "more memory than allowed": """
 import resource
 resource.setrlimit(resource.RLIMIT_DATA, (2 ** 62, 2 ** 62)); found = 'raised'
+""",
+    "more than its one core": "os.sched_setaffinity(0, range(os.cpu_count())); found = 'moved'",
+    "a core for its child": """
+code = "import os; os.sched_setaffinity(0, range(os.cpu_count()))"
+done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+if "PermissionError" in done.stderr:
+    raise PermissionError(done.stderr[-99:])
+found = done
 """,
     "root's rights": "os.setuid(0); os.chroot('/'); found = 'root'",
 }
@@ -456,9 +464,51 @@ class Evil:
     tried(tally, "gained nothing", resumed.resumed == 1 and same and resumed.outcome is Outcome.COMPLETE)
 
 
+def test_a_large_state_buys_no_time(order: Trial, tmp_path: Path, tally: Counter[str]) -> None:
+    save = "import time\ntime.sleep(0.4)\nlarge = torch.zeros(2 ** 26, dtype=torch.uint8)\n"
+    save += "return {'large': large, **super().state_dict(training)}"
+    load = "state.pop('large')\nsuper().load_state_dict(training, state)"
+    ref = SubmissionRef(name="probe", text=probe(state_dict=save, load_state_dict=load), filename="probe.py")
+    saving = replace(order, submission=ref, checkpoint=tmp_path / "c.checkpoint", checkpoint_every_s=0.0)
+    record = run_trial(saving)
+    assert saving.checkpoint.exists()
+    tried(tally, "gained nothing", record.outcome is Outcome.COMPLETE and record.submission_s > 1.0)
+
+
+def test_a_state_without_end_is_not_kept(order: Trial, tmp_path: Path, tally: Counter[str]) -> None:
+    """Neither where the player says so, nor where it sends more than it may."""
+    save = "return {'large': torch.zeros(2 ** 24, dtype=torch.uint8), **super().state_dict(training)}"
+    lie = "import json\njson.loads = lambda text, real=json.loads: real(text) | {'most': 2 ** 40}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial_module, "_LARGEST_BYTES", 2**20)
+        patch.setattr(trial_module, "_LARGEST_WEIGHTS", 1)
+        for configure, outcome in (("pass", Outcome.COMPLETE), (lie, Outcome.ERROR)):
+            text = probe(configure=configure, state_dict=save)
+            ref = SubmissionRef(name="probe", text=text, filename="probe.py")
+            saving = replace(order, submission=ref, checkpoint=tmp_path / "c.checkpoint", checkpoint_every_s=0.0)
+            record = run_trial(saving)
+            tried(tally, "blocked", record.outcome is outcome and not saving.checkpoint.exists())
+
+
 def test_work_done_while_saving_is_on_the_clock(order: Trial, tmp_path: Path, tally: Counter[str]) -> None:
     save = "import time\ntime.sleep(0.4)\nreturn super().state_dict(training)"
     ref = SubmissionRef(name="probe", text=probe(state_dict=save), filename="probe.py")
     saving = replace(order, submission=ref, checkpoint=tmp_path / "c.checkpoint", checkpoint_every_s=0.0)
     record = run_trial(saving)
     tried(tally, "gained nothing", record.submission_s > 1.0)
+
+
+def test_work_done_while_a_trial_is_restored_is_on_the_clock(
+    order: Trial, tmp_path: Path, tally: Counter[str]
+) -> None:
+    """Where a trial goes on, the training data are there before its clock is."""
+    saving = replace(order, checkpoint=tmp_path / "c.checkpoint", checkpoint_every_s=0.0)
+    times = []
+    for work in ("", "import time\ntime.sleep(1.5)\n"):
+        text = probe(load_state_dict=work + "super().load_state_dict(training, state)")
+        mine = replace(saving, submission=SubmissionRef(name="probe", text=text, filename="probe.py"))
+        run_trial(mine)
+        resumed = run_trial(mine)
+        assert resumed.resumed == 1
+        times.append(resumed.submission_s)
+    tried(tally, "gained nothing", times[1] > times[0] + 0.8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,14 @@ def test_every_workload_goes_on_bit_for_bit(workload: str, name: str, saving: Tr
     check_neutral(replace(saving, workload=workload, submission=resolve(name)))
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("workload", [workload.name for workload in registry.suite("mini")])
+@pytest.mark.parametrize("name", known())
+def test_every_pair_of_the_mini_suite_goes_on_bit_for_bit(name: str, workload: str, saving: Trial) -> None:
+    order = replace(saving, suite="mini", workload=workload, submission=resolve(name))
+    check_neutral(replace(order, budget_s=1000.0, evaluation_period_s=1000.0))
+
+
 @pytest.mark.parametrize("ruleset", ["self", "external"])
 def test_the_clock_goes_on_from_where_it_stood(ruleset: str, saving: Trial) -> None:
     order = replace(saving, ruleset=ruleset, study=1, trial=2)
@@ -135,6 +144,18 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path: Path) -> None:
         checkpoints.save(path, "mine", Checkpoint(facts={}, weights=torch.zeros(1), player=b"x"))
     assert checkpoints.load(path, "mine") is None
     assert not flag.exists()
+
+
+def test_the_last_room_on_a_disk_is_left_to_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.checkpoint"
+    state = Checkpoint(facts={}, weights=torch.ones(2**20), player=b"one")
+    usage = shutil.disk_usage(tmp_path)._replace(free=19 * 2**20)  # 4 MiB of weights would leave less than 16
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save(path, "mine", state)
+    assert not list(tmp_path.iterdir())
+    checkpoints.save(path, "mine", replace(state, weights=torch.ones(2)))
+    assert checkpoints.load(path, "mine") is not None
 
 
 def test_writing_replaces_whole_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import algoperf_facts, cli
+from harness.arguments import names
 from harness.errors import UsageError
 from harness.plan import Settings
 from harness.records import RecordStore
@@ -28,8 +29,8 @@ def results(tmp_path: Path) -> Path:
 
 def test_names_are_split_outside_parentheses() -> None:
     text = "nadamw, torch.optim:SGD(lr=0.1,momentum=0.9) ,x.py"
-    assert cli._names(text) == ("nadamw", "torch.optim:SGD(lr=0.1,momentum=0.9)", "x.py")
-    assert cli._names("") is None
+    assert names(text) == ("nadamw", "torch.optim:SGD(lr=0.1,momentum=0.9)", "x.py")
+    assert names("") is None
 
 
 def test_leaderboard_prints_strict_json(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,6 +65,8 @@ def test_leaderboard_prints_a_table(results: Path, capsys: pytest.CaptureFixture
         (["calibrate", "--submission", "torch.optim:SGD"], 2, "write the point into the line itself"),
         (["claims", "--results", "/nonexistent"], 1, "make bench"),
         (["check", "--submission", "nope.py"], 2, "there is no file"),
+        (["trial", "--workload", "nope", "--submission", "adamw"], 2, "name one of: "),
+        (["trial", "--workload", "mnist_resnet", "--submission", "nope"], 2, "known: adabelief"),
         (["import-algoperf", "/none", "--version", "0.6", "--ruleset", "self"], 2, "is no folder; expected"),
         (["demo", "--logs", "/none"], 2, "-m harness import-algoperf DIR --version"),
         (
@@ -222,6 +225,10 @@ def test_check_explains_what_is_wrong(
     assert "configure failed at bad.py:8: AttributeError" in out
     assert cli.main([*common, "--submission", "torch.optim:RMSprop"]) == 0
     assert "all is well" in capsys.readouterr().out
+    assert cli.main([*common, "--submission", f"torch.optim:RMSprop,{bad},sam_on"]) == 1
+    assert f"1 of 3 submissions have problems: {bad}" in capsys.readouterr().out.replace("\n", "")
+    assert cli.main([*common, "--submission", "torch.optim:RMSprop,sam_on"]) == 0
+    assert capsys.readouterr().out.endswith("all are well\n")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,14 @@ from harness.plan import Settings
 from harness.records import RecordStore
 from tests.scoring.build import record
 
-GOOD = StepCost(step_ratio=1.01, step_ratio_quartiles=(1.0, 1.02), outside_share=0.03, seconds_per_step=0.01)
+GOOD = StepCost(
+    step_ratio=1.01,
+    step_ratio_quartiles=(1.0, 1.02),
+    outside_share=0.03,
+    resume_ratio=1.0,
+    resume_ratio_quartiles=(0.99, 1.01),
+    seconds_per_step=0.01,
+)
 REPORT = PerfReport(
     workloads={"w": GOOD}, trial_start_s=0.2, bench_wall_ratio=1.2, overhead_cores=0.01, hardware="here"
 )
@@ -52,6 +59,7 @@ def test_the_last_bench_that_ran_trials_counts(tmp_path: Path) -> None:
     ("change", "complaint"),
     [
         ({"workloads": {"w": replace(GOOD, step_ratio=1.04)}}, "w: a step takes 1.040 x"),
+        ({"workloads": {"w": replace(GOOD, resume_ratio=1.05)}}, "w: an interrupted trial takes 1.050 x"),
         ({"workloads": {"w": replace(GOOD, outside_share=0.2)}}, "w: 20.0% of a step"),
         ({"workloads": {"mnist_mlp": replace(GOOD, step_ratio=1.2)}}, "mnist_mlp: a step takes 1.200 x"),
         ({"trial_start_s": 1.5}, "trial_start_s"),
@@ -74,3 +82,4 @@ def test_it_runs_and_gives_json(tmp_path: Path, cache: Path, capsys: pytest.Capt
     report = json.loads(capsys.readouterr().out)
     assert set(report) >= set(asdict(REPORT)) - {"hardware"}
     assert report["workloads"]["mnist_mlp"]["step_ratio"] > 0.5
+    assert report["workloads"]["mnist_mlp"]["resume_ratio"] > 0.5

@@ -70,7 +70,11 @@ def test_other_versions_and_machines_have_no_say(change: dict[str, str]) -> None
 def test_the_policies_stop_for_their_reasons() -> None:
     missed = [finished(None, study=study, number=number) for study in (0, 1) for number in (0, 1)]
     assert race(missed).rule(trial(2, 0)).until_s == float("inf")
-    assert race(missed, stop="exact").rule(trial(2, 0)).hopeless(0.0, ()) is Outcome.SETTLED
+    for policy in ("missed", "exact"):
+        assert race(missed, stop=policy).rule(trial(2, 0)).hopeless(0.0, ()) is Outcome.SETTLED
+    hit = [finished(7.0, study=study, number=number) for study in (0, 1) for number in (0, 1)]
+    assert race(hit, stop="missed").rule(trial(2, 0)).until_s == float("inf")
+    assert race(hit, stop="exact").rule(trial(2, 0)).until_s == 7.0
     fast = [finished(1.0, study=study, submission=NADAMW) for study in (0, 1, 2)]
     cut = race(fast, stop="exact").rule(trial(0, 0))
     assert 4.0 < cut.until_s < 4.001

@@ -17,6 +17,7 @@ from harness.stopping import (
     Forecast,
     GiveUp,
     Median,
+    Missed,
     OwnStudy,
     Start,
     Until,
@@ -112,6 +113,8 @@ def test_median(studies, known, until_s):
     rule = Median().rule(start(studies=studies), cells(done(*known)))
     assert rule.until_s == until_s
     assert rule.hopeless(until_s, ()) is Outcome.SETTLED
+    sure = Missed().rule(start(studies=studies), cells(done(*known)))
+    assert sure.until_s == (0.0 if until_s == 0.0 else INF)
 
 
 def test_a_study_that_is_not_over_is_no_miss_yet_but_its_result_can_only_fall():

@@ -93,8 +93,8 @@ def test_a_trial_that_is_slower_than_its_study_is_stopped(order: Trial) -> None:
 
 
 def test_a_rule_has_its_say_between_evaluations_too(order: Trial) -> None:
-    slow = replace(order, max_steps=None, evaluate_every=None, evaluation_period_s=5.0)
-    record = run_trial(replace(slow, rule=Until(0.5, Outcome.CUT)))
+    endless = replace(order, submission=resolve("torch.optim:Adam@constant"), max_steps=None, evaluate_every=None)
+    record = run_trial(replace(endless, evaluation_period_s=5.0, rule=Until(0.5, Outcome.CUT)))
     assert record.outcome is Outcome.CUT
     assert len(record.evaluations) == 1
     assert 0.5 <= record.evaluations[0].time_s < 5.0

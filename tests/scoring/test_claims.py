@@ -109,6 +109,14 @@ def test_the_sets_of_defaults_are_compared_each_with_its_own() -> None:
     assert "| literature | not run |" in text
 
 
+def test_verdicts_are_counted() -> None:
+    text = page(
+        table(TIMES), claim("mine"), claim("slow"), claim("lost", Expects.NOTHING), claim("lost", against="slow")
+    )
+    assert "* At the calibrated defaults 1 of 3 claims held up, 2 did not, 0 cannot be told." in text
+    assert "* At the literature defaults 0 of 0 claims held up, 0 did not, 0 cannot be told." in text
+
+
 def test_every_verdict_has_its_interval() -> None:
     text = page(table(TIMES), *(claim(name, expects) for name in ("mine", "slow") for expects in Expects))
     words = ("held up", "did not hold up", "cannot tell from", "no claim about speed")
@@ -122,6 +130,11 @@ def test_every_verdict_has_its_interval() -> None:
 def test_the_same_records_make_the_same_page() -> None:
     records = table(TIMES)
     assert page(records, claim("mine")) == page(records[::-1], claim("mine"))
+
+
+def test_a_claim_without_trials_is_left_out() -> None:
+    records = table(TIMES)
+    assert page(records, claim("mine"), claim("new")) == page(records, claim("mine"))
 
 
 def test_no_records() -> None:

@@ -47,7 +47,9 @@ def test_splits_have_the_rows_that_the_workload_asks_for(workload, cache):
 
 
 @pytest.mark.parametrize(
-    "dataset", {w.dataset.name: w.dataset for s in suites() for w in suite(s)}.values(), ids=str
+    "dataset",
+    {w.dataset.name: w.dataset for s in suites() for w in suite(s)}.values(),
+    ids=lambda dataset: dataset.name,
 )
 def test_no_example_is_in_two_splits(dataset, cache):
     """Compared whole: the bytes of all arrays of each row."""

@@ -5,7 +5,7 @@ import torch
 from algoperf import spec
 from algoperf.random_utils import split
 
-RMS, MOMENTUM, RATE, PATIENCE = 0.99, 0.9, 0.008, 5
+RMS, MOMENTUM, RATE, PATIENCE = 0.999, 0.9, 0.005, 5
 
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):

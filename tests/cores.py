@@ -1,0 +1,17 @@
+"""Which core a process has that a test starts, where tests run side by side."""
+
+from __future__ import annotations
+
+import os
+
+
+def on_one_core() -> None:
+    """Keeps this process, and what it starts, on a core that other test processes' benches do not use.
+
+    To be called in a child before it runs its program. Benches start and train on one device then; two that share
+    the cores of a small machine take more than twice as long.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})

@@ -1,0 +1,113 @@
+"""Studies are added to two submissions until one is surely ahead, or what may be spent on it is spent."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness import decide, machine
+from harness.bench import BenchReport
+from harness.decide import Until, until_decided
+from harness.errors import UsageError
+from harness.plan import Settings
+from harness.records import RecordStore
+from scoring.board import build_board, p_first_ahead
+from tests.scoring.build import record, table
+
+LEVEL = [10.0, 11.0, 9.0, 10.5, 9.5, 10.0]
+
+
+def decided(
+    monkeypatch: pytest.MonkeyPatch, results: Path, times: dict[str, list[float]], until: Until
+) -> tuple[list[BenchReport], str]:
+    """The reports and what was said, with benches whose trials take half an hour and have these times by study."""
+
+    def bench(settings: Settings, _: Console) -> BenchReport:
+        store = RecordStore(settings.results, settings.suite)
+        before = {r.key for r in store.read()[0]}
+        wanted = [
+            record(name, "a", times[name][study], study=study, fingerprint=machine.hardware().fingerprint)
+            for study in range(settings.studies)
+            for name in (*settings.submissions, "nadamw")
+        ]
+        missing = [r for r in wanted if r.key not in before]
+        store.extend(missing)
+        return BenchReport(
+            suite="mini",
+            workloads=("a",),
+            started=0.0,
+            wall_s=1.0,
+            trials_run=len(missing),
+            running_s=900.0,
+            devices=2,
+        )
+
+    monkeypatch.setattr(decide, "bench", bench)
+    monkeypatch.setattr(decide.schedule, "cluster", lambda _: contextlib.nullcontext())
+    said = io.StringIO()
+    settings = Settings(results=results, studies=2)
+    reports = list(until_decided(settings, ("adamw", "adam"), until, Console(file=said, width=200)))
+    return reports, said.getvalue()
+
+
+def test_a_clear_difference_is_decided_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    times = {"nadamw": LEVEL, "adamw": [5.0] * 6, "adam": [20.0] * 6}
+    reports, said = decided(monkeypatch, tmp_path, times, Until())
+    assert len(reports) == 1
+    assert said == "P(adamw ahead of adam) is 100.0% after 2 studies: decided\n"
+
+
+def test_studies_are_added_while_it_is_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    times = {
+        "nadamw": LEVEL,
+        "adamw": [10.0, 12.0, 8.0, 8.0, 8.0, 8.0],
+        "adam": [11.0, 9.0, 12.0, 12.0, 12.0, 12.0],
+    }
+    reports, said = decided(monkeypatch, tmp_path, times, Until(sure=0.9, budget_h=9.0))
+    assert 2 <= len(reports) <= 5
+    assert said.count(": another one\n") == len(reports) - 1
+    assert said.endswith(f" after {len(reports) + 1} studies: decided\n")
+    records = RecordStore(tmp_path, "mini").read()[0]
+    assert len(records) == 3 * (len(reports) + 1), "one study a bench, beside the two of the first"
+
+
+def test_the_budget_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    reports, said = decided(
+        monkeypatch, tmp_path, dict.fromkeys(("nadamw", "adamw", "adam"), LEVEL), Until(budget_h=1)
+    )
+    assert len(reports) == 2, "half an hour on two devices each"
+    assert said.endswith("60 min of device time are spent\n")
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ((), "expected two: --until-decided adamw,lion"),
+        (("adamw",), "1 submissions are to be decided between"),
+        (("adamw", "adam", "lion"), "expected two"),
+        (("adamw", "nope"), "known: adabelief"),
+    ],
+)
+def test_two_submissions_are_expected(pair: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        next(until_decided(Settings(results=tmp_path), pair, Until(), Console()))
+
+
+@pytest.mark.parametrize("setting", [{"sure": 0.5}, {"sure": 1.0}, {"budget_h": 0.0}])
+def test_settings_that_mean_nothing_are_refused(setting: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        Until(**setting)
+
+
+def test_the_probability_is_the_boards() -> None:
+    records = table({"nadamw": {"a": LEVEL}, "adamw": {"a": [9.0, 9.5, 10.5]}, "adam": {"a": [10.2, 9.2, 11.0]}})
+    rows = build_board(records, suite="mini").rows
+    for upper, lower in pairwise(rows):
+        ahead = p_first_ahead(records, upper.submission, lower.submission, suite="mini")
+        assert ahead == upper.p_ahead_of_next
+        assert p_first_ahead(records, lower.submission, upper.submission, suite="mini") == pytest.approx(1 - ahead)
