@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from harness.plan import Trial
 from harness.records import Record
 from harness.trial import run_trial
 from submissions.registry import SubmissionRef, resolve
+from tests.cores import one_core
 
 pytest_plugins = ["tests.faults.tally"]
 
@@ -21,6 +22,13 @@ pytest_plugins = ["tests.faults.tally"]
 def cache() -> Path:
     """The dataset cache of the project: filled from the package index once."""
     return ROOT / ".data"
+
+
+@pytest.fixture
+def own_core() -> Iterator[None]:
+    """For a bench in the test's own process: a core that those of other test processes do not use."""
+    with one_core():
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def on_one_core() -> None:
@@ -15,3 +17,17 @@ def on_one_core() -> None:
     if worker is not None and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """The same for a bench that runs in the test's own process."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    on_one_core()
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)

@@ -13,6 +13,7 @@ import pytest
 
 from harness import cli
 from harness.arguments import parser
+from tests.cores import on_one_core
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -81,7 +82,13 @@ def test_a_fresh_clone_gives_a_leaderboard(tmp_path: Path) -> None:
 
     def make(*arguments: str) -> str:
         done = subprocess.run(
-            ["make", *arguments], cwd=clone, env=environment, capture_output=True, text=True, timeout=900
+            ["make", *arguments],
+            cwd=clone,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            preexec_fn=on_one_core,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr

@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -100,13 +101,16 @@ BROKEN = {
 @pytest.mark.parametrize("what", BROKEN)
 def test_it_ends_its_own_trial_by_name(what: str, run_source: Run, tally: Counter[str]) -> None:
     source, outcome, message = BROKEN[what]
+    # What ends by itself is given the time for it, on a busy machine too.
+    budget_s = 20.0 if outcome is Outcome.ERROR else 2.0
+    limits = replace(LIMITS, stall_s=2.5 * budget_s)
     started = time.monotonic()
-    record = run_source(source, budget_s=2.0, evaluation_period_s=0.5, evaluate_every=None, limits=LIMITS)
+    record = run_source(source, budget_s=budget_s, evaluation_period_s=0.5, evaluate_every=None, limits=limits)
     assert record.outcome is outcome, record.failure
     if message is not None:
         assert record.failure is not None
         assert re.search(message, f"{record.failure.kind}: {record.failure.message}")
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
     assert from_json(to_json(record)) == record
     tally["faults injected"] += 1
     tally["survived"] += 1

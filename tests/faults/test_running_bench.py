@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from harness.machine import ROOT
 from harness.records import Outcome, Record, RecordStore
 from scoring.mirror import default_uri, find_leaderboards
 from tests.cores import on_one_core
+from tests.net import free_port
 
 pytestmark = [
     pytest.mark.slow,
@@ -393,9 +393,7 @@ def test_a_server_that_answers_500_costs_nothing(
 ) -> None:
     results, store = tmp_path / "results", f"sqlite:///{tmp_path / 'mlflow.db'}"
     shutil.copytree(whole, results)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     server = subprocess.Popen(
         [*command, "--workers", "1", "--backend-store-uri", store, "--artifacts-destination", str(tmp_path)],

@@ -76,6 +76,7 @@ def test_what_is_out_of_bounds_is_said(change: dict, complaint: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_core")
 def test_it_runs_and_gives_json(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     common = ["--suite", "smoke", "--workloads", "mnist_mlp", "--results", str(tmp_path), "--data", str(cache)]
     cli.main(["perf", *common, "--pairs", "1", "--json"])  # its bounds are no matter of a test on a busy machine
