@@ -1,7 +1,7 @@
 # Pacer's verbs. Settings are make variables: make bench STUDIES=5 SUBMISSION=torch.optim:RMSprop
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup bench leaderboard ui demo check calibrate claims verify test proofs faults soak lint targets perf workloads submissions doctor clean
+.PHONY: help setup bench leaderboard status ui demo check calibrate claims verify test proofs faults soak lint targets perf workloads submissions doctor clean
 
 RESULTS ?= results
 DATA ?= .data
@@ -17,8 +17,9 @@ COMMON = $(if $(SUITE),--suite '$(SUITE)') --results '$(RESULTS)' --data '$(DATA
 	$(if $(RULESET),--ruleset '$(RULESET)') $(if $(WORKLOADS),--workloads '$(WORKLOADS)')
 BENCH = $(if $(SUBMISSIONS),--submissions '$(SUBMISSIONS)') $(if $(SUBMISSION),--submission '$(SUBMISSION)') \
 	$(if $(STUDIES),--studies $(STUDIES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED)) $(if $(STOP),--stop $(STOP)) \
-	$(if $(VARIANTS),--variants $(VARIANTS)) $(if $(VARIANT_SEED),--variant-seed $(VARIANT_SEED)) \
+	$(HARDWARED) $(if $(VARIANTS),--variants $(VARIANTS)) $(if $(VARIANT_SEED),--variant-seed $(VARIANT_SEED)) \
 	$(if $(UNTIL_DECIDED),--until-decided '$(UNTIL_DECIDED)') $(if $(SURE),--sure $(SURE)) $(if $(BUDGET_H),--budget-h $(BUDGET_H))
+HARDWARED = $(if $(HARDWARE),--hardware $(HARDWARE))
 LIMITS = $(if $(MEMORY_GIB),--memory-gib $(MEMORY_GIB)) $(if $(PROCESSES),--processes $(PROCESSES)) \
 	$(if $(FILE_MIB),--file-mib $(FILE_MIB)) $(if $(STALL_S),--stall-s $(STALL_S))
 BOARD = $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json) $(if $(COMPARE),--compare)
@@ -30,7 +31,7 @@ help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 	@echo; echo 'Settings: SUITE WORKLOADS VARIANTS VARIANT_SEED SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED STOP'
 	@echo '          POINTS RESULTS DATA SCORE BY JSON COMPARE COUNT LOGS PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
-	@echo '          UNTIL_DECIDED SURE BUDGET_H MEMORY_GIB PROCESSES FILE_MIB STALL_S'
+	@echo '          UNTIL_DECIDED SURE BUDGET_H MEMORY_GIB PROCESSES FILE_MIB STALL_S HARDWARE'
 
 setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do it when needed)
 
@@ -48,7 +49,10 @@ bench: setup  ## run what is missing of four workloads (SUITE=mini: all nine), p
 	@$(RUN) bench $(COMMON) $(BENCH) $(LIMITS) $(BOARD)
 
 leaderboard: setup  ## print the leaderboard again; BY=steps, SCORE=algoperf, JSON=1, COMPARE=1
-	@$(RUN) leaderboard $(COMMON) $(BOARD)
+	@$(RUN) leaderboard $(COMMON) $(BOARD) $(HARDWARED)
+
+status: setup  ## what a bench is doing, from another terminal
+	@$(RUN) status --results '$(RESULTS)' $(if $(JSON),--json)
 
 ui: setup  ## serve the MLflow UI on loopback and print the leaderboard's address
 	@$(RUN) ui $(COMMON) --port $(PORT)

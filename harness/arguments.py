@@ -42,6 +42,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         results=Path(options.results).absolute(),
         data=Path(options.data).absolute(),
         ray_address=os.environ.get("RAY_ADDRESS") or None,
+        hardware=getattr(options, "hardware", None),
         limits=_limits(options),
         checkpoint_s=getattr(options, "checkpoint_s", Settings.checkpoint_s),
     )
@@ -129,6 +130,11 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--checkpoint-s", type=float, default=60.0, metavar="N", help="seconds between a trial's checkpoints (60)"
     )
+    bench.add_argument(
+        "--hardware",
+        metavar="FINGERPRINT",
+        help="of the cluster's nodes to measure on (those with the most devices)",
+    )
     bench.add_argument("--variants", metavar="K", type=_at_least_one, default=0, help="draw K variants as well")
     bench.add_argument("--variant-seed", metavar="N", type=int, help="repeat the draw of this seed")
     bench.add_argument("--until-decided", metavar="A,B", help="add studies to these two until one is surely ahead")
@@ -136,7 +142,9 @@ def parser() -> argparse.ArgumentParser:
         "--sure", type=float, default=0.95, metavar="P", help="the probability that is enough (0.95)"
     )
     bench.add_argument("--budget-h", type=float, default=1.0, metavar="N", help="hours of device time for that (1)")
-    verb("leaderboard", "print the leaderboard again", machine_readable, board)
+    verb("status", "what a bench is doing, from another terminal", machine_readable)
+    leaderboard = verb("leaderboard", "print the leaderboard again", machine_readable, board)
+    leaderboard.add_argument("--hardware", metavar="FINGERPRINT", help="whose board (that with the most records)")
     imports = verb("import-algoperf", "read AlgoPerf's published logs into a suite of their own")
     imports.add_argument("folder", metavar="DIR", help="the folder that holds the submissions, or one above it")
     imports.add_argument("--version", choices=("0.5", "0.6"), required=True, help="of AlgoPerf")

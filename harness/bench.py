@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -15,12 +15,15 @@ from rich.console import Console
 
 from harness import checkpoints, data, machine, packages, schedule
 from harness.choose import chosen_submissions, chosen_workloads
+from harness.cluster import connected
 from harness.pace import PaceError, measure_pace
 from harness.plan import Settings, checkpoint_path, plan
-from harness.progress import TrialProgress, duration
+from harness.progress import TrialProgress
 from harness.racing import Race
 from harness.records import Record, RecordStore
+from harness.reporter import Reporter
 from harness.rules import REFERENCE
+from harness.words import duration
 from submissions.registry import SubmissionRef
 
 _DRIVER_NICENESS = 10
@@ -34,6 +37,7 @@ class BenchReport:
 
     suite: str
     workloads: tuple[str, ...]
+    fingerprint: str = ""
     started: float
     wall_s: float
     trials_run: int = 0
@@ -51,75 +55,88 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     """
     started, wall = time.time(), time.perf_counter()
     workloads = chosen_workloads(settings)
-    names = tuple(workload.name for workload in workloads)
     submissions = chosen_submissions(settings)
     store = RecordStore(settings.results, settings.suite)
     records, warnings = store.read()
     for warning in warnings:
         console.print(f"warning: {warning}", markup=False)
-    fingerprint = machine.hardware().fingerprint
-    recorded = {record.key for record in records}
-    guess = dict.fromkeys((w.name for w in workloads), 1.0)
-    missing = len(plan(settings, workloads, submissions, guess, recorded, fingerprint))
-    wanted = len(workloads) * len(submissions) * settings.studies * settings.trials
     console.print(
         f"{settings.suite}, {settings.ruleset} ruleset: {len(workloads)} workloads x {len(submissions)} submissions"
         f" x {settings.studies} studies" + (f" x {settings.trials} trials" if settings.trials > 1 else ""),
         highlight=False,
     )
-    console.print(f"{wanted} trials, {wanted - missing} recorded already, {missing} to run", highlight=False)
-    if not missing:
-        return BenchReport(
-            suite=settings.suite, workloads=names, started=started, wall_s=time.perf_counter() - wall
-        )
+    report = BenchReport(
+        suite=settings.suite,
+        workloads=tuple(workload.name for workload in workloads),
+        fingerprint=machine.hardware().fingerprint,
+        started=started,
+        wall_s=0.0,
+    )
+    recorded = {record.key for record in records}
+    guess = dict.fromkeys(report.workloads, 1.0)
 
+    def missing(fingerprint: str) -> int:
+        count = len(plan(settings, workloads, submissions, guess, recorded, fingerprint))
+        wanted = len(workloads) * len(submissions) * settings.studies * settings.trials
+        console.print(f"{wanted} trials, {wanted - count} recorded already, {count} to run", highlight=False)
+        return count
+
+    # What a cluster measures on is known once it has answered; this machine's hardware at once.
+    if settings.ray_address is None and not missing(report.fingerprint):
+        return replace(report, wall_s=time.perf_counter() - wall)
     _forget_finished(settings, recorded)
     for submission in submissions:
         packages.install(submission, settings.data)  # here already, so that what cannot be had is said at once
     keep_sources(settings, submissions)
-    with schedule.cluster(settings.ray_address) as devices:
+
+    with connected(settings, console) as cluster:
         os.nice(max(0, _DRIVER_NICENESS - os.nice(0)))
-        data.prepare(workloads, settings.data, console)
-        with console.status("calibrating: the reference's seconds per step on this machine"):
+        report = replace(report, fingerprint=cluster.hardware.fingerprint)
+        if settings.ray_address is not None and not missing(report.fingerprint):
+            return replace(report, wall_s=time.perf_counter() - wall)
+        data.prepare(workloads, settings.data, cluster, console)
+        with console.status("calibrating: the reference's seconds per step on this hardware"):
             pace = measure_pace(
-                settings, workloads, fingerprint, devices, lambda orders: _must_run(schedule.run(orders, devices))
+                settings,
+                workloads,
+                report.fingerprint,
+                cluster.devices,
+                lambda orders: _must_run(schedule.run(orders, cluster)),
             )
-        trials = plan(settings, workloads, submissions, pace, recorded, fingerprint)
-        race = Race(settings, workloads, submissions, fingerprint, records)
-        progress = TrialProgress(trials, devices, console)
+        trials = plan(settings, workloads, submissions, pace, recorded, report.fingerprint)
+        race = Race(settings, workloads, submissions, report.fingerprint, records)
+        progress = TrialProgress(trials, cluster.devices, console)
         left = progress.seconds_left()
         console.print(
-            f"forecast: {len(trials)} trials, about {duration(left * devices)} of device time, "
-            f"{duration(left)} on {devices} x {machine.hardware()}",
+            f"forecast: {len(trials)} trials, about {duration(left * cluster.devices)} of device time, "
+            f"{duration(left)} on {cluster.devices} x {cluster.hardware}",
             highlight=False,
             soft_wrap=True,
         )
         running = time.perf_counter()
         submission_s, lost = 0.0, 0
-        with progress.shown(), _overhead() as overhead:
-            for result in schedule.run(trials, devices, race.rule, progress.repeated):
+        with progress.shown(), Reporter(settings, cluster, progress) as reporter, _overhead() as overhead:
+            for result in schedule.run(trials, cluster, race.rule, reporter.watch):
                 if isinstance(result, schedule.Lost):
                     lost += 1
-                    progress.lost(result.trial, result.reason)
+                    reporter.lost(result.trial, result.reason)
                     continue
                 store.append(result)
                 checkpoints.discard(checkpoint_path(settings, result.key))
                 race.note(result)
                 submission_s += result.submission_s
-                progress.ended(result)
+                reporter.ended(result)
         running_s = time.perf_counter() - running
-    return BenchReport(
-        suite=settings.suite,
-        workloads=names,
-        started=started,
-        trials_run=len(trials) - lost,
-        trials_lost=lost,
-        devices=devices,
-        submission_s=submission_s,
-        running_s=running_s,
-        wall_s=time.perf_counter() - wall,
-        overhead_cores=overhead[0] / running_s,
-    )
+        return replace(
+            report,
+            trials_run=len(trials) - lost,
+            trials_lost=lost,
+            devices=cluster.devices,
+            submission_s=submission_s,
+            running_s=running_s,
+            wall_s=time.perf_counter() - wall,
+            overhead_cores=overhead[0] / running_s,
+        )
 
 
 def _forget_finished(settings: Settings, recorded: Collection[tuple[str | int, ...]]) -> None:

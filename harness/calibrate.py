@@ -21,6 +21,7 @@ from rich.console import Console
 
 from harness import data, machine, schedule
 from harness.choose import chosen_workloads
+from harness.cluster import Cluster, connected
 from harness.errors import PacerError, UsageError
 from harness.plan import Settings, Trial
 from harness.progress import TrialProgress
@@ -85,12 +86,12 @@ def calibrate(settings: Settings, specs: Sequence[str], count: int, console: Con
         except ValueError as error:
             raise UsageError(str(error)) from None
     workloads = _ordered(chosen_workloads(settings))
-    with schedule.cluster(settings.ray_address) as devices:
-        data.prepare(workloads, settings.data, console)
+    with connected(settings, console) as cluster:
+        data.prepare(workloads, settings.data, cluster, console)
         broken = 0
         for spec in specs:
             try:
-                _calibrate(settings, spec, count, workloads, devices, console)
+                _calibrate(settings, spec, count, workloads, cluster, console)
             except CalibrationError as error:
                 broken += 1
                 console.print(f"{spec}: {error}", markup=False, soft_wrap=True)
@@ -98,7 +99,7 @@ def calibrate(settings: Settings, specs: Sequence[str], count: int, console: Con
 
 
 def _calibrate(
-    settings: Settings, spec: str, count: int, workloads: Sequence[Workload], devices: int, console: Console
+    settings: Settings, spec: str, count: int, workloads: Sequence[Workload], cluster: Cluster, console: Console
 ) -> None:
     path, name = locate(spec)
     submission, present = resolve(f"{spec}@{LITERATURE}"), points.load(path, name)
@@ -109,12 +110,12 @@ def _calibrate(
         candidates = candidates[-1:]
     console.print(f"{name}: {len(candidates)} points on {len(workloads)} workloads", highlight=False)
     # The player alone knows the space: a point is that of its candidate's first record, and is ordered after it.
-    _try(settings, submission, candidates, workloads[:1], devices, console)
+    _try(settings, submission, candidates, workloads[:1], cluster, console)
     if name != REFERENCE and (like := _like_the_reference(candidates[0].hp)):
         candidates.append(_Candidate(_LIKE, like))
     tried = list(candidates)
     for number, (start, stop) in enumerate(_ROUNDS):
-        _try(settings, submission, candidates, workloads[start:stop], devices, console)
+        _try(settings, submission, candidates, workloads[start:stop], cluster, console)
         candidates.sort(key=lambda candidate: -candidate.merit(workloads))
         for candidate in candidates:
             console.print(f"{candidate.merit(workloads):7.3f}  {candidate.hp}", highlight=False, soft_wrap=True)
@@ -161,12 +162,12 @@ def _try(
     submission: SubmissionRef,
     candidates: Sequence[_Candidate],
     workloads: Sequence[Workload],
-    devices: int,
+    cluster: Cluster,
     console: Console,
 ) -> None:
     """Runs the candidates on these workloads, save what is recorded already."""
     store = RecordStore(settings.results / "calibrations", settings.suite)
-    fingerprint = machine.hardware().fingerprint
+    fingerprint = cluster.hardware.fingerprint
     recorded = {record.key: record for record in store.read()[0]}
     trials: list[Trial] = []
     for workload in workloads:
@@ -179,10 +180,10 @@ def _try(
                 _take(candidate, known)
             else:
                 trials.append(order)
-    progress = TrialProgress(trials, devices, console)
+    progress = TrialProgress(trials, cluster.devices, console)
     numbered = {candidate.number: candidate for candidate in candidates}
     with progress.shown():
-        for result in schedule.run(trials, devices):
+        for result in schedule.run(trials, cluster):
             if isinstance(result, schedule.Lost):
                 raise CalibrationError(f"{result.trial.workload}, {submission.name}: {result.reason}")
             if result.outcome is Outcome.ERROR:

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -38,11 +38,59 @@ class Checkpoint:
     player: bytes
 
 
-def save(path: Path, identity: str, checkpoint: Checkpoint) -> None:
-    """Replaces the checkpoint at `path`.
+class Keeper(Protocol):
+    """Where checkpoints are kept: this module's `read` and `write` are one that does so here."""
+
+    def read(self, path: Path) -> bytes | None:
+        """What was written last, None for nothing."""
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Replaces what is at `path`, whole or not at all. Raises OSError."""
+
+
+class _Files:
+    """Keeps checkpoints as files of this machine."""
+
+    def read(self, path: Path) -> bytes | None:
+        return read(path)
+
+    def write(self, path: Path, data: bytes) -> None:
+        write(path, data)
+
+
+FILES: Keeper = _Files()
+"""The keeper where nothing else is asked for."""
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replaces a file.
 
     Raises OSError where it cannot be written, or would leave too little room for records; the one before stays.
     """
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(path.parent).free < _SPARE_BYTES + len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(path: Path) -> bytes | None:
+    """What a file holds, None where there is none."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def save(path: Path, identity: str, checkpoint: Checkpoint, keeper: Keeper = FILES) -> None:
+    """Replaces the checkpoint at `path`. Raises OSError where the keeper cannot; the one before stays."""
     body = io.BytesIO()
     torch.save(
         {
@@ -53,26 +101,13 @@ def save(path: Path, identity: str, checkpoint: Checkpoint) -> None:
         },
         body,
     )
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(path.parent).free < _SPARE_BYTES + body.getbuffer().nbytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        with partial.open("wb") as file:
-            file.write(hashlib.sha256(body.getbuffer()).digest())
-            file.write(body.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    keeper.write(path, hashlib.sha256(body.getbuffer()).digest() + body.getbuffer())
 
 
-def load(path: Path, identity: str) -> Checkpoint | None:
+def load(path: Path, identity: str, keeper: Keeper = FILES) -> Checkpoint | None:
     """The checkpoint at `path`, None where there is none of this trial that is whole."""
-    try:
-        data = path.read_bytes()
-    except OSError:
+    data = keeper.read(path)
+    if data is None:
         return None
     digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:

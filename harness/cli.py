@@ -71,7 +71,7 @@ def _bench(options: argparse.Namespace) -> int:
         except ValueError as error:
             raise UsageError(str(error)) from None
         reports = list(until_decided(settings, names(options.until_decided) or (), until, console))
-    _show_board(options, console, reports[-1].workloads)
+    _show_board(options, console, reports[-1].workloads, reports[-1].fingerprint)
     reports[-1] = dataclasses.replace(reports[-1], wall_s=time.time() - reports[-1].started)
     for report in reports:
         if not report.trials_run:
@@ -90,8 +90,21 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
+def _status(options: argparse.Namespace) -> int:
+    from harness import status
+
+    found = list(status.read(Path(options.results)))
+    if options.json:
+        print(json.dumps([{**dataclasses.asdict(each), "state": each.state} for each in found], indent=1))
+    elif not found:
+        print(f"no bench has run in {options.results} yet; start one: make bench")
+    for each in () if options.json else found:
+        Console().print(status.as_text(each))
+    return 0
+
+
 def _leaderboard(options: argparse.Namespace) -> int:
-    _show_board(options, Console(stderr=True), names(options.workloads))
+    _show_board(options, Console(stderr=True), names(options.workloads), options.hardware)
     return 0
 
 
@@ -133,7 +146,12 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
-def _show_board(options: argparse.Namespace, console: Console, workloads: Sequence[str] | None) -> None:
+def _show_board(
+    options: argparse.Namespace,
+    console: Console,
+    workloads: Sequence[str] | None,
+    fingerprint: str | None = None,
+) -> None:
     from harness.rules import DEFAULT_SUITE
     from harness.show import show_board
 
@@ -143,6 +161,7 @@ def _show_board(options: argparse.Namespace, console: Console, workloads: Sequen
         options.suite or DEFAULT_SUITE,
         ruleset_of(options),
         workloads=workloads,
+        fingerprint=fingerprint,
         score=options.score,
         by=options.by,
         compared=options.compare,
@@ -340,6 +359,7 @@ def _list(options: argparse.Namespace, rows: Sequence[Mapping[str, Any]]) -> int
 
 _VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "bench": _bench,
+    "status": _status,
     "leaderboard": _leaderboard,
     "import-algoperf": _import_algoperf,
     "demo": _demo,

@@ -1,4 +1,4 @@
-"""Makes the datasets of workloads ready before trials need them, side by side on the cluster's cores."""
+"""Makes the datasets of workloads ready before trials need them, on all nodes of the cluster side by side."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness import schedule
+from harness.cluster import Cluster
 from workloads.base import Workload
 
 
-def prepare(workloads: Sequence[Workload], cache: Path, console: Console) -> None:
-    """Fetches and converts what the cache lacks or holds damaged; expects to be connected to a cluster.
-
-    Raises DatasetError.
-    """
+def prepare(workloads: Sequence[Workload], cache: Path, cluster: Cluster, console: Console) -> None:
+    """Fetches and converts what a node's cache lacks or holds damaged. Raises DatasetError."""
     datasets = {w.dataset.name: w.dataset for w in workloads}
     missing = {name: dataset for name, dataset in datasets.items() if not dataset.folder(cache).is_dir()}
     if missing:
@@ -24,7 +21,7 @@ def prepare(workloads: Sequence[Workload], cache: Path, console: Console) -> Non
         console.print(f"fetching {megabytes} MB of data, once: {names}", highlight=False, soft_wrap=True)
     with console.status("fetching and converting" if missing else "checking the data"):
         made = 0
-        for name, damaged in schedule.prepare(list(datasets.values()), cache):
+        for name, damaged in cluster.needs(list(datasets.values()), cache):
             if damaged:
                 console.print(f"{name} in {cache} was damaged and is made anew", highlight=False, soft_wrap=True)
             elif name in missing:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
-from harness import machine, schedule
 from harness.bench import BenchReport, bench
+from harness.cluster import connected
 from harness.errors import UsageError
 from harness.plan import Settings
-from harness.progress import duration
 from harness.records import RecordStore
 from harness.rules import REFERENCE
+from harness.words import duration
 from scoring.board import p_first_ahead
 from submissions.registry import resolve
 
@@ -50,7 +50,7 @@ def until_decided(
         raise UsageError(str(error)) from None
     settings = replace(settings, submissions=pair)
     spent_s = 0.0
-    with schedule.cluster(settings.ray_address):  # one for all benches, so that each is quick to start
+    with connected(settings, console):  # one for all benches, so that each is quick to start
         while True:
             report = bench(settings, console)
             yield report
@@ -63,7 +63,7 @@ def until_decided(
                 workloads=report.workloads,
                 ruleset=settings.ruleset,
                 reference=REFERENCE,
-                fingerprint=machine.hardware().fingerprint,
+                fingerprint=report.fingerprint,
             )
             decided = max(ahead, 1.0 - ahead) >= until.sure
             over = spent_s >= 3600.0 * until.budget_h

@@ -110,6 +110,16 @@ def exclusive_core() -> Iterator[int]:
         time.sleep(0.05)
 
 
+def writable(folder: Path) -> Path:
+    """The folder, made if need be; where this machine allows no such place, one in this user's cache instead."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        folder = Path.home() / ".cache" / "pacer" / folder.name.lstrip(".")
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on, those that are installed."""
     found = {"python": platform.python_version()}

@@ -7,8 +7,9 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from harness import machine
 from harness.machine import ROOT
 from harness.rules import BUDGET_FACTOR, DEFAULT_STOP, DEFAULT_SUBMISSIONS
 from harness.sandbox import DEFAULT_LIMITS, Limits
@@ -22,7 +23,8 @@ class Settings:
     """What the user asked for. `trials` counts hyperparameter points a study; `results` and `data` are folders.
 
     `variants` counts the variants to be drawn; `variant_seed` None draws them with the seed of the results folder.
-    `checkpoint_s` is how often a trial keeps where it stands. `stop` names the policy by which trials stop before
+    `checkpoint_s` is how often a trial keeps where it stands. `hardware` is the fingerprint of the nodes to measure
+    on, None for those with the most devices. `stop` names the policy by which trials stop before
     their budget, one of harness.racing.POLICIES.
     """
 
@@ -39,8 +41,18 @@ class Settings:
     results: Path = ROOT / "results"
     data: Path = ROOT / ".data"
     ray_address: str | None = None
+    hardware: str | None = None
     limits: Limits = DEFAULT_LIMITS
     checkpoint_s: float = 60.0
+
+
+class Place(NamedTuple):
+    """Which of a bench's trials one is."""
+
+    workload: str
+    submission: str
+    study: int
+    trial: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +63,8 @@ class Trial:
     steps `borders`, of which the last ends the trial, whatever the clock says. `rule` may stop the trial before its
     budget. `hp` overrides the ruleset's point. Without `stop_at_target` the trial goes on to its budget or to
     `max_steps`. `hidden` are folders that a submission must not read. `checkpoint` is the file in which the trial
-    keeps where it stands, every `checkpoint_every_s` seconds on the wall, None for nowhere.
+    keeps where it stands, every `checkpoint_every_s` seconds on the wall, None for nowhere. `code` is the
+    version of Pacer that ordered it, None for the one that runs it: nodes of a cluster get the code without git.
     """
 
     suite: str
@@ -74,6 +87,12 @@ class Trial:
     hidden: tuple[Path, ...] = ()
     checkpoint: Path | None = None
     checkpoint_every_s: float = 60.0
+    code: str | None = None
+
+    @property
+    def place(self) -> Place:
+        """Which of its bench's trials it is."""
+        return Place(self.workload, self.submission.name, self.study, self.trial)
 
     def key(self, workload: Workload, fingerprint: str) -> tuple[str | int, ...]:
         """The key that this trial's record will have on hardware of this fingerprint."""
@@ -126,6 +145,7 @@ def plan(
                         data=settings.data,
                         limits=settings.limits,
                         hidden=(settings.results.absolute(),),
+                        code=machine.code_version(),
                     )
                     key = order.key(workload, fingerprint)
                     if key not in recorded:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from statistics import fmean
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from harness.plan import Trial
-from harness.records import Outcome, Record
+from harness.records import Record
+from harness.status import Device, devices_table
+from harness.words import describe, duration
 
 _ROUGH_SHARE = 0.5
 """Share of its budget that a trial is expected to take before any trial has ended."""
+
+_LINES_LEFT = 12
+"""Of a terminal's height, what is left to the lines of trials that have ended."""
 
 
 class TrialProgress:
@@ -23,6 +29,7 @@ class TrialProgress:
         self._console = console
         self._devices = devices
         self._left = {(t.workload, t.submission.name, t.study, t.trial): t for t in trials}
+        self._running: tuple[Device, ...] = ()
         self._walls: dict[str, list[float]] = {}
         self._shares: list[float] = []
         self._bar = Progress(
@@ -34,14 +41,26 @@ class TrialProgress:
         )
         self._task = self._bar.add_task("trials", total=len(trials), left=self._left_text())
 
+    @property
+    def total(self) -> int:
+        """All trials, those that have ended included."""
+        return int(self._bar.tasks[0].total or 0)
+
     @contextmanager
     def shown(self) -> Iterator[TrialProgress]:
         """Draws the bar while the context lasts, where the output is a terminal."""
         if self._console.is_terminal:
-            with self._bar:
+            with Live(get_renderable=self._draw, console=self._console, refresh_per_second=2):
                 yield self
         else:
             yield self
+
+    def running(self, running: Sequence[Device], devices: int) -> None:
+        """Shows what runs where, and reckons with so many devices from now on."""
+        self._running, self._devices = tuple(running), devices
+
+    def _draw(self) -> Group:
+        return Group(self._bar, devices_table(self._running, max(1, self._console.height - _LINES_LEFT)))
 
     def seconds_left(self) -> float:
         """Wall seconds until the last trial ends, roughly."""
@@ -49,7 +68,7 @@ class TrialProgress:
         for trial in self._left.values():
             walls = self._walls.get(trial.workload)
             total += fmean(walls) if walls else share * trial.budget_s + 1.0
-        return total / self._devices
+        return total / max(1, self._devices)
 
     def ended(self, record: Record) -> None:
         """Shows a trial that has ended."""
@@ -73,46 +92,12 @@ class TrialProgress:
             f"lost: {trial.workload} {trial.submission.name} study {trial.study}: {first_line}", markup=False
         )
 
-    def repeated(self, trial: Trial, reason: str) -> None:
-        """Shows a trial that has to be run again."""
+    def repeated(self, trial: Trial, reason: str, node: str | None = None) -> None:
+        """Shows a trial that has to be run again, and the node it was on."""
         last_line = reason.splitlines()[-1] if reason else "unknown reason"
         name = f"{trial.workload}  {trial.submission.name}  study {trial.study}"
+        name += f" on {node}" if node else ""
         self._console.print(f"run again: {name}: {last_line}", markup=False, highlight=False, soft_wrap=True)
 
     def _left_text(self) -> str:
         return f"about {duration(self.seconds_left())} left" if self._left else "done"
-
-
-def describe(record: Record) -> str:
-    """How a trial ended, in a few words."""
-    last = record.evaluations[-1] if record.evaluations else None
-    value = "none" if last is None or last.value is None else f"{last.value:.4f}"
-    if record.outcome is Outcome.REACHED and last is not None:
-        return f"reached {record.metric} {value} in {last.time_s:.1f} s, {last.step} steps"
-    if record.outcome is Outcome.ERROR and record.failure is not None:
-        failure = record.failure
-        place = f" ({failure.file}:{failure.line})" if failure.file else ""
-        return f"error in {failure.hook}{place}: {failure.kind}: {failure.message.partition(chr(10))[0][:160]}"
-    if record.outcome is Outcome.UNSUITABLE:
-        return f"does not apply: {record.reason}"
-    if record.reason is not None:
-        return f"not run: {record.reason}"
-    if record.target is None:
-        return f"ended with {record.metric} {value}"
-    ends = {
-        Outcome.BUDGET: f"missed the target in its budget of {record.budget_s:.1f} s",
-        Outcome.COMPLETE: "ended by itself without reaching the target",
-        Outcome.OUTRUN: "stopped, another trial of its study was faster",
-        Outcome.SETTLED: "stopped, it could change no score any more",
-        Outcome.CUT: "stopped, so slow that it would have earned nothing",
-        Outcome.UNPROMISING: "stopped, it was foreseen to miss the target",
-        Outcome.DIVERGED: "diverged",
-    }
-    return f"{ends.get(record.outcome, record.outcome)}, {record.metric} {value}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person: 45 s, 7 min, 3.2 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -28,6 +28,7 @@ def show_board(
     ruleset: str,
     *,
     workloads: Sequence[str] | None = None,
+    fingerprint: str | None = None,
     score: str = "anchored",
     by: str = "time",
     compared: bool = False,
@@ -35,13 +36,16 @@ def show_board(
     tracking_uri: str | None = None,
     mirrored: bool = True,
 ) -> None:
-    """Prints the board of these workloads (None for those seen), writes the whole one to files and brings MLflow up
-    to date, unless `mirrored` is False. With `compared` it only prints the board under all scores side by side.
+    """Prints the board of these workloads (None for those seen) on the hardware with this fingerprint (None for the
+    one with the most records), writes the whole one to files and brings MLflow up to date, unless `mirrored` is
+    False. With `compared` it only prints the board under all scores side by side.
 
     Raises RecordsError where there is nothing to show, UsageError for a bad setting.
     """
     records, warnings = RecordStore(results, suite).read()
-    build = functools.partial(build_board, records, suite=suite, ruleset=ruleset, reference=REFERENCE)
+    build = functools.partial(
+        build_board, records, suite=suite, ruleset=ruleset, reference=REFERENCE, fingerprint=fingerprint
+    )
     seen = {r.workload for r in records if r.variant_of is None and r.ruleset == ruleset}
     if published := of_suite(suite):
         # Held-out workloads are variants, which a board of our own leaves out unless they are named.

@@ -10,9 +10,9 @@ from harness import machine
 from harness.choose import chosen_submissions, listed_workloads
 from harness.pace import measure_pace
 from harness.plan import Settings, plan
-from harness.progress import describe, duration
 from harness.records import Record
 from harness.trial import run_trial
+from harness.words import describe, duration
 
 
 def run_single(settings: Settings, study: int, point: int, console: Console) -> Record:

@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from harness import data, machine, schedule
+from harness.cluster import Cluster, connected
 from harness.errors import PacerError
 from harness.plan import Settings, Trial
 from harness.progress import TrialProgress
@@ -46,11 +47,11 @@ def set_targets(
     settings: Settings, workloads: Sequence[Workload], points: int, repeats: int, console: Console
 ) -> int:
     """Sets the targets of these workloads and prints them. Raises TargetError."""
-    with schedule.cluster(settings.ray_address) as devices:
-        data.prepare(workloads, settings.data, console)
+    with connected(settings, console) as cluster:
+        data.prepare(workloads, settings.data, cluster, console)
         for workload in workloads:
             console.print(f"{workload.name}: {points} points of each of {', '.join(FAMILIES)}", highlight=False)
-            search = _run(_search(settings, workload, points), devices, console)
+            search = _run(_search(settings, workload, points), cluster, console)
             tuned = [record for record in search if record.submission != _PLAIN]
             best = min(tuned, key=lambda record: _rank(workload, _best(workload, record)))
             console.print(f"best: {best.submission} {dict(best.hp)}; now {repeats} repeats and the reference")
@@ -60,7 +61,7 @@ def set_targets(
             ]
             studies = range(1, 2 * repeats + 1)
             pace = [_trial(settings, workload, REFERENCE, "self", study=study) for study in studies]
-            runs = _run([*again, *pace], devices, console)
+            runs = _run([*again, *pace], cluster, console)
             repeated = [record for record in runs if record.ruleset == "external"]
             reference = [record for record in runs if record.ruleset == "self"]
             plain = [record for record in search if record.submission == _PLAIN]
@@ -120,11 +121,11 @@ def _trial(
     )
 
 
-def _run(trials: Sequence[Trial], devices: int, console: Console) -> list[Record]:
+def _run(trials: Sequence[Trial], cluster: Cluster, console: Console) -> list[Record]:
     records = []
-    progress = TrialProgress(list(trials), devices, console)
+    progress = TrialProgress(list(trials), cluster.devices, console)
     with progress.shown():
-        for result in schedule.run(trials, devices):
+        for result in schedule.run(trials, cluster):
             if isinstance(result, schedule.Lost):
                 raise TargetError(f"{result.trial.workload}, {result.trial.submission.name}: {result.reason}")
             records.append(result)

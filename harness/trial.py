@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import checkpoints, machine, packages, sandbox, seeds, weights
-from harness.checkpoints import Checkpoint
+from harness.checkpoints import Checkpoint, Keeper
 from harness.clock import CLOCK_GRACE_S, CLOCK_TOLERANCE, Account, Stopwatch, wall_clock
 from harness.messages import Border, Configured, Confined, Loaded, Restored, Saving
 from harness.plan import Trial, results_hash
@@ -82,10 +82,10 @@ class _Course:
         }
 
 
-def run_trial(trial: Trial, core: int | None = None) -> Record:
+def run_trial(trial: Trial, core: int | None = None, keeper: Keeper = checkpoints.FILES) -> Record:
     """Runs one trial on the core that this process is pinned to, or unpinned, and returns its record.
 
-    It goes on from its checkpoint where there is one. Whatever the submission does wrong becomes the record's
+    It goes on from its checkpoint where `keeper` has one. Whatever the submission does wrong becomes the record's
     outcome. Raises what is wrong with us: DatasetError, PackagesError, ValueError for an unknown workload; and
     Disturbed where the measurement was spoilt from outside and has to be repeated.
     """
@@ -98,12 +98,12 @@ def run_trial(trial: Trial, core: int | None = None) -> Record:
     validation = open_split(folder, "validation", workload.validation_examples)
     model = initial_model(workload, seeds.init_seed(trial.seed, workload.name, trial.study, trial.trial))
     course.parameters = sum(parameter.numel() for parameter in model.parameters())
-    saved = checkpoints.load(trial.checkpoint, _identity(trial, workload)) if trial.checkpoint else None
+    saved = checkpoints.load(trial.checkpoint, _identity(trial, workload), keeper) if trial.checkpoint else None
     with tempfile.TemporaryDirectory(prefix="pacer-trial-") as scratch:
         part = _part(trial, workload, folder, core, Path(scratch).resolve(), further)
         with PlayerProcess(part) as player:
             try:
-                _referee(trial, workload, model, validation, player, course, saved)
+                _referee(trial, workload, model, validation, player, course, saved, keeper)
             except PlayerGone as gone:
                 course.outcome, course.failure = Outcome.ERROR, gone.failure
             course.watch.switch(Account.PAUSED)
@@ -156,12 +156,18 @@ def _referee(
     player: PlayerProcess,
     course: _Course,
     saved: Checkpoint | None,
+    keeper: Keeper,
 ) -> None:
     """Conducts the trial from the player's start to its outcome, which is left in `course`."""
     watch = course.watch
     period = trial.evaluation_period_s
     last = min(trial.budget_s, trial.rule.until_s)  # when an evaluation decides, whatever the period
-    course.guards = player.expect(Confined).guards
+    try:
+        course.guards = player.expect(Confined).guards
+    except PlayerGone as gone:
+        if gone.failure.kind == "PlayerExit":  # no code of the submission has run yet
+            raise Disturbed(f"no player could be started: {gone.failure.message}") from gone
+        raise
     loaded = player.expect(Loaded)
     course.hp, course.batch_size = loaded.hp, loaded.batch_size
     course.clock_started = time.time()
@@ -233,12 +239,14 @@ def _referee(
             if not player.ready_within(allowed := _patience(trial, course)):
                 return _overrun(course, "after_eval", allowed)
             player.expect(Saving)
-            _save(trial, workload, held, player, course)
+            _save(trial, workload, held, player, course, keeper)
             player.proceed(watch.submission_s(), border)
             watch.switch(Account.TRAINING)
 
 
-def _save(trial: Trial, workload: Workload, held: Tensor, player: PlayerProcess, course: _Course) -> None:
+def _save(
+    trial: Trial, workload: Workload, held: Tensor, player: PlayerProcess, course: _Course, keeper: Keeper
+) -> None:
     """Writes a checkpoint while the clock stands; what the player takes beyond mere copying is on the clock."""
     course.watch.switch(Account.CHECKPOINT)
     state = player.state(_LARGEST_BYTES + _LARGEST_WEIGHTS * held.nbytes)
@@ -249,7 +257,7 @@ def _save(trial: Trial, workload: Workload, held: Tensor, player: PlayerProcess,
         return
     checkpoint = Checkpoint(facts=course.facts(), weights=held, player=state)
     with contextlib.suppress(OSError):  # a trial that cannot be saved can still be run
-        checkpoints.save(trial.checkpoint, _identity(trial, workload), checkpoint)
+        checkpoints.save(trial.checkpoint, _identity(trial, workload), checkpoint, keeper)
 
 
 def _copying_s(state: bytes, held: Tensor) -> float:
@@ -283,7 +291,11 @@ def _take_up(saved: Checkpoint, held: Tensor, player: PlayerProcess, course: _Co
 def _identity(trial: Trial, workload: Workload) -> str:
     """What must be the same for a trial to go on from a checkpoint."""
     key = trial.key(workload, machine.hardware().fingerprint)
-    return json.dumps([*key, trial.budget_s, trial.evaluation_period_s, machine.versions(), machine.code_version()])
+    return json.dumps([*key, trial.budget_s, trial.evaluation_period_s, machine.versions(), _code(trial)])
+
+
+def _code(trial: Trial) -> str:
+    return trial.code or machine.code_version()
 
 
 def _must_be_due(at: Border, asked: bool, border: int | None, before: Sequence[Evaluation]) -> None:
@@ -374,7 +386,7 @@ def _record(trial: Trial, workload: Workload, course: _Course, test_value: float
         hardware=str(hardware),
         fingerprint=hardware.fingerprint,
         versions=machine.versions(),
-        code=machine.code_version(),
+        code=_code(trial),
         failure=course.failure,
         variant_of=workload.variant_of,
         reason=course.reason,

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from harness import data, schedule
 from harness.choose import listed_workloads
+from harness.cluster import connected
 from harness.errors import UsageError
 from harness.pace import PaceStore
 from harness.plan import Settings, Trial, results_hash
@@ -69,11 +70,11 @@ def verify(settings: Settings, spec: str, count: int, console: Console) -> int:
     by_place = {(r.workload, r.study, r.trial): r for r in chosen}
     trials = [_repeat(record, settings, submission) for record in chosen]
     findings = []
-    with schedule.cluster(settings.ray_address) as devices:
-        data.prepare([workloads[record.workload] for record in chosen], settings.data, console)
-        progress = TrialProgress(trials, devices, console)
+    with connected(settings, console) as cluster:
+        data.prepare([workloads[record.workload] for record in chosen], settings.data, cluster, console)
+        progress = TrialProgress(trials, cluster.devices, console)
         with progress.shown():
-            for result in schedule.run(trials, devices, repeated=progress.repeated):
+            for result in schedule.run(trials, cluster, watch=schedule.Watch(repeated=progress.repeated)):
                 if isinstance(result, schedule.Lost):
                     progress.lost(result.trial, result.reason)
                     continue

@@ -22,7 +22,7 @@ MAY_IMPORT = {
 }
 READ_BY_SCORING = {"harness.records", "harness.errors"}
 ONLY_IN = {
-    "ray": "harness/schedule.py",
+    "ray": "harness/cluster.py harness/desk.py harness/schedule.py",
     "mlflow": "scoring/m*.py",
 }
 
@@ -51,7 +51,7 @@ def test_imports_point_one_way(path: Path) -> None:
         assert theirs <= READ_BY_SCORING
     for heavy, place in ONLY_IN.items():
         if any(name.split(".")[0] == heavy for name in imported(path)):
-            assert path.relative_to(ROOT).match(place)
+            assert any(path.relative_to(ROOT).match(pattern) for pattern in place.split())
 
 
 def test_no_cycles() -> None:

@@ -1,24 +1,19 @@
-"""Slow proofs on real benches: broken submissions, MLflow away, a Ray cluster that was there before."""
+"""Slow proofs on real benches: broken submissions, MLflow away, data that cannot be had."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from harness.machine import ROOT
 from harness.records import Outcome, RecordStore
 from scoring.mirror import default_uri, find_leaderboards
 from tests.cores import on_one_core
-from tests.net import free_port
 
 pytestmark = [
     pytest.mark.slow,
@@ -104,29 +99,6 @@ def test_with_mlflow_down_a_bench_completes_and_the_next_call_mirrors(tmp_path: 
     assert "warning" not in again.stderr
     boards = find_leaderboards(default_uri(tmp_path))
     assert [name for name, _ in boards] == ["pacer/smoke leaderboard"]
-
-
-@pytest.fixture
-def ray_address() -> Iterator[str]:
-    """A Ray cluster that nobody of ours started."""
-    ray = str(Path(sys.executable).with_name("ray"))
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        port = free_port()
-        start = [ray, "start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
-        start += [f"--temp-dir={folder}", "--disable-usage-stats"]
-        subprocess.run(start, check=True, capture_output=True, cwd=folder, preexec_fn=on_one_core)
-        yield f"127.0.0.1:{port}"
-        # `ray stop` would end every cluster on the machine, those of other tests too.
-        for process in psutil.process_iter(["cmdline"]):
-            if any(folder in word for word in process.info["cmdline"] or ()):
-                process.kill()
-
-
-def test_a_bench_runs_on_a_cluster(tmp_path: Path, ray_address: str) -> None:
-    done = bench(tmp_path, "--studies", "1", "--json", RAY_ADDRESS=ray_address)
-    assert done.returncode == 0, done.stderr
-    assert {row["submission"] for row in json.loads(done.stdout)["rows"]} >= {"nadamw", "adamw"}
-    assert len(lines(tmp_path)) == 8
 
 
 def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:

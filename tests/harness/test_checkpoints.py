@@ -35,19 +35,21 @@ def saving(order: Trial, tmp_path: Path) -> Trial:
 
 def interrupted(order: Trial, after: int = 1) -> None:
     """Runs a trial until that many checkpoints are written."""
-    write, count = checkpoints.save, 0
 
-    def save(path: Path, identity: str, checkpoint: Checkpoint) -> None:
-        nonlocal count
-        write(path, identity, checkpoint)
-        count += 1
-        if count == after:
-            raise Interrupted
+    class Stopping:
+        left = after
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "save", save)
-        with pytest.raises(Interrupted):
-            run_trial(order)
+        def read(self, path: Path) -> bytes | None:
+            return checkpoints.read(path)
+
+        def write(self, path: Path, data: bytes) -> None:
+            checkpoints.write(path, data)
+            self.left -= 1
+            if not self.left:
+                raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run_trial(order, keeper=Stopping())
 
 
 def course(record: Record) -> list[tuple]:

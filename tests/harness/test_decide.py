@@ -40,6 +40,7 @@ def decided(
         return BenchReport(
             suite="mini",
             workloads=("a",),
+            fingerprint=machine.hardware().fingerprint,
             started=0.0,
             wall_s=1.0,
             trials_run=len(missing),
@@ -48,7 +49,7 @@ def decided(
         )
 
     monkeypatch.setattr(decide, "bench", bench)
-    monkeypatch.setattr(decide.schedule, "cluster", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(decide, "connected", lambda *_: contextlib.nullcontext())
     said = io.StringIO()
     settings = Settings(results=results, studies=2)
     reports = list(until_decided(settings, ("adamw", "adam"), until, Console(file=said, width=200)))

@@ -1,0 +1,351 @@
+"""The Ray cluster that a bench runs on: which of its nodes measure, and which are left out because times would not
+compare.
+
+A bench measures on one kind of hardware. Nodes of that kind are taken in whenever they come, with the bench's
+datasets made ready on them first; a node that is gone is named.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+# Both are read when ray is imported. Nothing of ours reports to another host; and `ray start` guards its clusters
+# with a token that a driver shows only if told to.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+if (Path.home() / ".ray" / "auth_token").exists():
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from rich.console import Console
+
+from harness import machine
+from harness.errors import PacerError, UsageError
+from harness.machine import Hardware
+from harness.plan import Settings
+from workloads.datasets.base import Dataset, DatasetError
+
+_KNOCK_S = 10.0
+
+_LOOK_EVERY_S = 2.0
+_SHIPPED_NOT = [".venv", ".data", ".git", "results", "**/__pycache__"]
+
+
+class ClusterError(PacerError):
+    """No cluster could be started, or none of its nodes can be measured on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a node says of itself: its hardware, and the physical cores that trials may have."""
+
+    hardware: Hardware
+    cores: int
+
+
+class Stage(Enum):
+    """How far a node has come."""
+
+    ASKED = "was asked what it is"
+    MAKING = "is making the data ready"
+    READY = "runs trials"
+    LEFT_OUT = "runs none"
+
+
+_PATIENCE_S = {Stage.ASKED: 120.0, Stage.MAKING: 3600.0}
+"""Seconds in which a node has to do what it is asked; the first task fetches the code and imports torch."""
+
+
+@dataclass(kw_only=True)
+class Node:
+    """A node of the cluster. `facts` come once it has answered; `doing` is what it has been asked to do."""
+
+    id: str
+    name: str
+    cpus: int
+    doing: list[ray.ObjectRef] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+    stage: Stage = Stage.ASKED
+    facts: Facts | None = None
+
+    @property
+    def devices(self) -> int:
+        """Trials that run on it side by side."""
+        return max(1, min(self.cpus, self.facts.cores)) if self.facts else 0
+
+
+class Cluster:
+    """The nodes of one kind of hardware, as they come and go."""
+
+    def __init__(self, wanted: str | None = None, tell: Callable[[str], None] = lambda text: None) -> None:
+        """Waits until the nodes that are there have answered. `wanted` is the fingerprint of the hardware that is
+        measured on, None for that with the most devices; `tell` is told of nodes that come, go or are left out.
+
+        Raises ClusterError where no node can be measured on, UsageError where none has the hardware that is wanted.
+        """
+        self._tell = tell
+        self._nodes: dict[str, Node] = {}
+        self._datasets: Sequence[Dataset] = ()
+        self._cache = Path()
+        self._looked = -_LOOK_EVERY_S
+        self._hardware: Hardware | None = None
+        self.look()
+        while any(node.stage is Stage.ASKED and node.doing for node in self._nodes.values()):
+            time.sleep(0.05)
+            self._advance_all()
+        self._hardware = self._choose(wanted)
+        self._advance_all()
+
+    @property
+    def hardware(self) -> Hardware:
+        """The one kind that is measured on."""
+        assert self._hardware is not None
+        return self._hardware
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Those that trials run on."""
+        return tuple(node for node in self._nodes.values() if node.stage is Stage.READY)
+
+    @property
+    def devices(self) -> int:
+        """Trials that run side by side now."""
+        return sum(node.devices for node in self.nodes)
+
+    @property
+    def cpus_each(self) -> int:
+        """Of what Ray calls a CPU, so many are one device: two where it counts both threads of a core."""
+        return max([1, *(node.cpus // node.devices for node in self.nodes)])
+
+    def name(self, node: str) -> str:
+        """What a person calls a node, by its id."""
+        return self._nodes[node].name if node in self._nodes else node[:8]
+
+    def needs(self, datasets: Sequence[Dataset], cache: Path) -> Iterator[tuple[str, bool]]:
+        """Makes datasets ready on every node, those that come later included.
+
+        Yields their names once every node has them, and whether one was damaged. Raises DatasetError where that
+        fails.
+        """
+        self._datasets, self._cache = datasets, cache.absolute()
+        making = {ref: (name, node) for node in self.nodes for name, ref in self._make(node).items()}
+        damaged = set()
+        while making:
+            done, _ = ray.wait(list(making), num_returns=1)
+            for reference in done:
+                name, node = making.pop(reference)
+                try:
+                    damaged |= {name} if ray.get(reference) else set()
+                except RayTaskError as error:
+                    raise error.cause from None
+                except RayError as error:
+                    text = f"dataset {name}: the process that made it died on {node.name}: {error}"
+                    raise DatasetError(text) from error
+                if all(other != name for other, _ in making.values()):
+                    yield name, name in damaged
+
+    def look(self) -> bool:
+        """Takes in nodes that came and drops those that are gone, at most every two seconds; whether it looked."""
+        if time.monotonic() - self._looked < _LOOK_EVERY_S:
+            return False
+        self._looked = time.monotonic()
+        here = ray.get_runtime_context().get_node_id()
+        alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+        for gone in self._nodes.keys() - alive.keys():
+            node = self._nodes.pop(gone)
+            if node.stage is Stage.READY:
+                self._tell(f"node {node.name} is gone, {self._devices_text()} left")
+        for id in alive.keys() - self._nodes.keys():
+            cpus = int(alive[id]["Resources"].get("CPU", 0))
+            if cpus:
+                node = self._nodes[id] = Node(id=id, name=_name(alive[id]), cpus=cpus)
+                if id == here:
+                    node.facts = _own_facts()
+                else:
+                    node.doing = [_facts.options(scheduling_strategy=_on(id)).remote()]
+        self._advance_all()
+        return True
+
+    # ---- the way of a node: asked what it is, asked to make the data ready, ready
+
+    def _advance_all(self) -> None:
+        for node in self._nodes.values():
+            if node.stage in (Stage.ASKED, Stage.MAKING):
+                self._advance(node)
+
+    def _advance(self, node: Node) -> None:
+        """Takes a node one stage further where it has done what it was asked."""
+        late = time.monotonic() - node.since > _PATIENCE_S[node.stage]
+        if node.doing:
+            _, waiting = ray.wait(node.doing, num_returns=len(node.doing), timeout=0)
+            if waiting and not late:
+                return
+            try:
+                answers = ray.get(node.doing, timeout=0)
+            except (RayError, DatasetError, OSError) as error:
+                self._leave_out(node, _last_line(error))
+                return
+            node.doing = []
+            if node.stage is Stage.ASKED:
+                (node.facts,) = answers
+        if node.stage is Stage.MAKING:
+            node.stage = Stage.READY
+            if self._datasets:
+                self._tell(f"node {node.name} joined, {self._devices_text()} now")
+        elif self._hardware is not None and node.facts is not None:
+            theirs = node.facts.hardware
+            if theirs.fingerprint != self._hardware.fingerprint:
+                hint = f"HARDWARE={theirs.fingerprint} measures there instead"
+                self._leave_out(
+                    node, f"it is {theirs}, whose times do not compare with those of the others; {hint}"
+                )
+                return
+            node.stage, node.since = Stage.MAKING, time.monotonic()
+            node.doing = list(self._make(node).values())
+            if not node.doing:
+                self._advance(node)
+
+    def _leave_out(self, node: Node, reason: str) -> None:
+        node.stage, node.doing = Stage.LEFT_OUT, []
+        self._tell(f"node {node.name} is left out: {reason}")
+
+    def _choose(self, wanted: str | None) -> Hardware:
+        devices: Counter[Hardware] = Counter()
+        for node in self._nodes.values():
+            if node.facts is not None:
+                devices[node.facts.hardware] += node.devices
+        if not devices:
+            raise ClusterError("none of the cluster's nodes can be measured on; the lines above say why")
+        if wanted is None:
+            here = machine.hardware()
+            return max(devices, key=lambda hardware: (devices[hardware], hardware == here))
+        for hardware in devices:
+            if hardware.fingerprint == wanted:
+                return hardware
+        there = ", ".join(f"{hardware.fingerprint} ({hardware})" for hardware in devices)
+        raise UsageError(f"no node has the hardware {wanted}; there are: {there}")
+
+    def _make(self, node: Node) -> dict[str, ray.ObjectRef]:
+        task = _prepare.options(scheduling_strategy=_on(node.id))
+        return {dataset.name: task.remote(dataset, self._cache) for dataset in self._datasets}
+
+    def _devices_text(self) -> str:
+        return f"{self.devices} device{'' if self.devices == 1 else 's'}"
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    """The name that `ray start --node-name` gave or else the host's, and the start of the id."""
+    given = node.get("NodeName")
+    name = given if given and given != node["NodeManagerAddress"] else node["NodeManagerHostname"]
+    return f"{name}/{node['NodeID'][:6]}"
+
+
+def _on(node: str) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+
+
+def _last_line(error: BaseException) -> str:
+    if isinstance(error, GetTimeoutError):
+        return "it did not answer in time"
+    lines = str(getattr(error, "cause", None) or error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
+def _own_facts() -> Facts:
+    return Facts(hardware=machine.hardware(), cores=len(machine.usable_cores()))
+
+
+@ray.remote(num_cpus=0)
+def _facts() -> Facts:
+    return _own_facts()
+
+
+@ray.remote(num_cpus=1)
+def _prepare(dataset: Dataset, cache: Path) -> bool:
+    return dataset.repair(machine.writable(cache))
+
+
+@contextmanager
+def connected(settings: Settings, console: Console) -> Iterator[Cluster]:
+    """Connects to the Ray cluster of the settings, or starts one on this machine's cores.
+
+    Within another such context it is that one's cluster. Raises UsageError where there is none at the address,
+    ClusterError where none starts or can be measured on.
+    """
+
+    def tell(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    if _open:
+        yield _open[-1]
+        return
+    on_term = signal.getsignal(signal.SIGTERM)
+    common = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if settings.ray_address is None:
+        _start(common)
+    else:
+        _join(settings.ray_address, tell, common)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_term)  # Ray has put its own there, which ends this process without a word
+    try:
+        _open.append(Cluster(settings.hardware, tell))
+        yield _open[-1]
+    finally:
+        _open.clear()
+        ray.shutdown()
+
+
+_open: list[Cluster] = []
+"""The cluster that this process is connected to: Ray allows for one."""
+
+
+def _start(common: Mapping[str, Any]) -> None:
+    try:
+        # Ray nices its workers by 15 unless told otherwise; trials must not give way to anything.
+        ray.init(
+            address="local",
+            num_cpus=len(machine.usable_cores()),
+            include_dashboard=False,
+            object_store_memory=100 * 2**20,
+            _system_config={"worker_niceness": 0},
+            **common,
+        )
+    except Exception as error:  # Ray raises no narrower one
+        raise ClusterError(
+            f"Ray did not start on this machine ({error}); where it is merely busy, type the same command again"
+        ) from error
+
+
+def _join(address: str, tell: Callable[[str], None], common: Mapping[str, Any]) -> None:
+    try:
+        _knock(address)
+        context = ray.init(
+            address=address, runtime_env={"working_dir": str(machine.ROOT), "excludes": _SHIPPED_NOT}, **common
+        )
+    except (OSError, RayError, ValueError) as error:
+        raise UsageError(
+            f"no Ray cluster answers at {address} ({error}); start one with: ray start --head, "
+            "or leave RAY_ADDRESS unset to use this machine"
+        ) from error
+    if context.dashboard_url:
+        tell(f"Ray's dashboard: http://{context.dashboard_url}")
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
