@@ -95,7 +95,11 @@ def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--suite", "--scale", help="all workloads of one scale: smoke, mini (the default) or base")
     common.add_argument("--workloads", metavar="A,B", help="only these of the suite")
-    common.add_argument("--results", default=str(ROOT / "results"), help="folder of the records")
+    common.add_argument(
+        "--results",
+        default=str(ROOT / "results"),
+        help="folder of the records, or an address as s3://bucket/folder",
+    )
     common.add_argument("--data", default=str(ROOT / ".data"), help="folder of the dataset cache")
     common.add_argument("--ruleset", choices=("self", "external"), help="self is the default")
     common.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI") or None)

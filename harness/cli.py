@@ -12,7 +12,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     options = parser().parse_args(arguments)
     try:
-        return _VERBS[options.verb](options)
+        with _results_here(options):
+            return _VERBS[options.verb](options)
     except UsageError as error:
         print(f"pacer: {error}", file=sys.stderr)
         return 2
@@ -47,6 +48,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print("pacer: stopped; finished trials are recorded, the same command goes on from here", file=sys.stderr)
         return _BY_SIGNAL + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _results_here(options: argparse.Namespace) -> Iterator[None]:
+    """Gives a verb a folder of results, where an address was named."""
+    if "://" not in options.results:
+        yield
+        return
+    from harness import remote
+
+    with remote.opened(options.results, Console(stderr=True).print) as folder:
+        options.results = str(folder)
+        yield
 
 
 def terminate(*_: Any) -> None:
