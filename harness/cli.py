@@ -113,7 +113,7 @@ def _status(options: argparse.Namespace) -> int:
     elif not found:
         print(f"no bench has run in {options.results} yet; start one: make bench")
     for each in () if options.json else found:
-        Console().print(status.as_text(each))
+        Console(width=200 if not sys.stdout.isatty() else None).print(status.as_text(each))
     return 0
 
 
