@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +16,13 @@ from rich.console import Console
 from harness import checkpoints, data, machine, packages, schedule
 from harness.choose import chosen_submissions, chosen_workloads
 from harness.pace import PaceError, measure_pace
-from harness.plan import Settings, checkpoint_path, plan
+from harness.plan import Recorded, Settings, checkpoint_path, plan
 from harness.progress import TrialProgress, duration
 from harness.racing import Race
 from harness.records import Record, RecordStore
 from harness.rules import REFERENCE
 from submissions.registry import SubmissionRef
+from workloads.base import Workload
 
 _DRIVER_NICENESS = 10
 _WORKERS = ("ray::_run", "ray::IDLE")
@@ -54,14 +55,10 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     names = tuple(workload.name for workload in workloads)
     submissions = chosen_submissions(settings)
     store = RecordStore(settings.results, settings.suite)
-    records, warnings = store.read()
-    for warning in warnings:
-        console.print(f"warning: {warning}", markup=False)
     fingerprint = machine.hardware().fingerprint
-    recorded = {record.key for record in records}
-    guess = dict.fromkeys((w.name for w in workloads), 1.0)
-    missing = len(plan(settings, workloads, submissions, guess, recorded, fingerprint))
+    recorded, race = take_stock(settings, workloads, submissions, fingerprint, store, console)
     wanted = len(workloads) * len(submissions) * settings.studies * settings.trials
+    missing = wanted - len(recorded)
     console.print(
         f"{settings.suite}, {settings.ruleset} ruleset: {len(workloads)} workloads x {len(submissions)} submissions"
         f" x {settings.studies} studies" + (f" x {settings.trials} trials" if settings.trials > 1 else ""),
@@ -73,7 +70,6 @@ def bench(settings: Settings, console: Console) -> BenchReport:
             suite=settings.suite, workloads=names, started=started, wall_s=time.perf_counter() - wall
         )
 
-    _forget_finished(settings, recorded)
     for submission in submissions:
         packages.install(submission, settings.data)  # here already, so that what cannot be had is said at once
     keep_sources(settings, submissions)
@@ -85,7 +81,6 @@ def bench(settings: Settings, console: Console) -> BenchReport:
                 settings, workloads, fingerprint, devices, lambda orders: _must_run(schedule.run(orders, devices))
             )
         trials = plan(settings, workloads, submissions, pace, recorded, fingerprint)
-        race = Race(settings, workloads, submissions, fingerprint, records)
         progress = TrialProgress(trials, devices, console)
         left = progress.seconds_left()
         console.print(
@@ -95,18 +90,9 @@ def bench(settings: Settings, console: Console) -> BenchReport:
             soft_wrap=True,
         )
         running = time.perf_counter()
-        submission_s, lost = 0.0, 0
         with progress.shown(), _overhead() as overhead:
-            for result in schedule.run(trials, devices, race.rule, progress.repeated):
-                if isinstance(result, schedule.Lost):
-                    lost += 1
-                    progress.lost(result.trial, result.reason)
-                    continue
-                store.append(result)
-                checkpoints.discard(checkpoint_path(settings, result.key))
-                race.note(result)
-                submission_s += result.submission_s
-                progress.ended(result)
+            results = schedule.run(trials, devices, race.rule, progress.repeated)
+            submission_s, lost = keep(results, settings, store, race, progress)
         running_s = time.perf_counter() - running
     return BenchReport(
         suite=settings.suite,
@@ -122,13 +108,54 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     )
 
 
-def _forget_finished(settings: Settings, recorded: Collection[tuple[str | int, ...]]) -> None:
-    """Removes the checkpoints of recorded trials, left where a bench was killed between the two."""
-    left = list((settings.results.absolute() / settings.suite / "checkpoints").glob("*.checkpoint"))
-    if left:
-        finished = {checkpoint_path(settings, key) for key in recorded}
-        for path in finished.intersection(left):
+def take_stock(
+    settings: Settings,
+    workloads: Sequence[Workload],
+    submissions: Sequence[SubmissionRef],
+    fingerprint: str,
+    store: RecordStore,
+    console: Console,
+) -> tuple[Recorded, Race]:
+    """What is recorded already of what the settings ask for, and what the race knows by that.
+
+    Reads the records one by one and holds none. Removes the checkpoints of finished trials, left where a bench was
+    killed between the two.
+    """
+    recorded = Recorded(settings, workloads, submissions, fingerprint)
+    race = Race(settings, workloads, submissions, fingerprint)
+    left = set((settings.results.absolute() / settings.suite / "checkpoints").glob("*.checkpoint"))
+    warnings: list[str] = []
+    for each in store.scan(warnings):
+        key = each.record.key
+        recorded.add(key)
+        race.remember(each)
+        if left and (path := checkpoint_path(settings, key)) in left:
             checkpoints.discard(path)
+    for warning in warnings:
+        console.print(f"warning: {warning}", markup=False)
+    return recorded, race
+
+
+def keep(
+    results: Iterable[Record | schedule.Lost],
+    settings: Settings,
+    store: RecordStore,
+    race: Race,
+    progress: TrialProgress,
+) -> tuple[float, int]:
+    """Records each trial as it ends; the submission time of all of them, and how many were lost."""
+    submission_s, lost = 0.0, 0
+    for result in results:
+        if isinstance(result, schedule.Lost):
+            lost += 1
+            progress.lost(result.trial, result.reason)
+            continue
+        store.append(result)
+        checkpoints.discard(checkpoint_path(settings, result.key))
+        race.note(result)
+        submission_s += result.submission_s
+        progress.ended(result)
+    return submission_s, lost
 
 
 def keep_sources(settings: Settings, submissions: Iterable[SubmissionRef]) -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,21 +136,27 @@ def run(
     devices: int,
     rule: Callable[[Trial], StopRule] | None = None,
     repeated: Callable[[Trial, str], None] | None = None,
+    perform: Callable[[Trial, int], Record] = run_trial,
 ) -> Iterator[Record | Lost]:
     """Runs trials as devices fall free and yields their records as they come, in any order.
 
     `rule` is asked when a trial is about to start, and may know of all records that were yielded before. `repeated`
-    is told of each trial that has to be run again, and why.
+    is told of each trial that has to be run again, and why. `perform` runs a trial on a core. Of the trials, only
+    those that run are held.
     """
-    waiting = list(reversed(trials))
+    coming, again = iter(trials), deque[Trial]()
     running: dict[ray.ObjectRef, Trial] = {}
     attempts: Counter[tuple[int, str, int, int]] = Counter()
-    while waiting or running:
-        while waiting and len(running) < 2 * devices:  # a queue as long as the cluster, so that no device waits
-            trial = waiting.pop()
+    while True:
+        while len(running) < 2 * devices:  # a queue as long as the cluster, so that no device waits
+            trial = again.popleft() if again else next(coming, None)
+            if trial is None:
+                break
             if rule is not None:
                 trial = dataclasses.replace(trial, rule=rule(trial))
-            running[_run.remote(trial)] = trial
+            running[_run.remote(trial, perform)] = trial
+        if not running:
+            return
         done, _ = ray.wait(list(running), num_returns=1)
         for reference in done:
             trial = running.pop(reference)
@@ -163,7 +169,7 @@ def run(
                     yield Lost(trial, str(error).strip())
                     continue
                 # Ray would do this by itself, but silently.
-                waiting.append(trial)
+                again.append(trial)
                 if repeated is not None:
                     repeated(trial, str(getattr(error, "cause", error)).strip())
 
@@ -179,6 +185,6 @@ def _prepare(dataset: Dataset, cache: Path) -> bool:
 
 
 @ray.remote(num_cpus=1, max_retries=0)
-def _run(trial: Trial) -> Record:
+def _run(trial: Trial, perform: Callable[[Trial, int], Record]) -> Record:
     with machine.exclusive_core() as core:
-        return run_trial(trial, core)
+        return perform(trial, core)
