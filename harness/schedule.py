@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness import machine
+from harness.checkpoints import Keeper
 from harness.cluster import Cluster, ray
 from harness.desk import Desk, Running
 from harness.plan import Place, Trial
@@ -20,6 +22,9 @@ _RETRIES = 3
 """How often a trial is run again whose worker or node died, or whose measurement was spoilt."""
 
 _LOOK_EVERY_S = 2.0
+
+Perform = Callable[[Trial, int, Keeper], Record]
+"""What runs a trial on a core, with its checkpoints kept by the third."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,13 @@ class Watch:
 class _Sent:
     """A trial that was given to Ray, and the nodes that it may run on."""
 
-    def __init__(self, trial: Trial, cluster: Cluster, desk: Desk) -> None:
+    def __init__(self, trial: Trial, cluster: Cluster, desk: Desk, perform: Perform) -> None:
         self.trial = trial
         self.nodes = frozenset(node.id for node in cluster.nodes)
         selector = {"ray.io/node-id": f"in({','.join(sorted(self.nodes))})"}
-        self.reference = _run.options(label_selector=selector, num_cpus=cluster.cpus_each).remote(trial, desk)
+        self.reference = _run.options(label_selector=selector, num_cpus=cluster.cpus_each).remote(
+            trial, desk, perform
+        )
 
 
 def run(
@@ -54,48 +61,53 @@ def run(
     cluster: Cluster,
     rule: Callable[[Trial], StopRule] | None = None,
     watch: Watch = Watch(),
+    perform: Perform = run_trial,
 ) -> Iterator[Record | Lost]:
     """Runs trials as devices fall free and yields their records as they come, in any order.
 
     `rule` is asked when a trial is about to start, and may know of all records that were yielded before. Trials of
-    a node that is gone move to others; while there is none, they wait for one.
+    a node that is gone move to others; while there is none, they wait for one. `perform` runs a trial on a core. Of
+    the trials, only those that run are held.
     """
-    waiting, desk = list(reversed(trials)), Desk()
+    coming, again, desk = iter(trials), deque[Trial](), Desk()
     sent: dict[ray.ObjectRef, _Sent] = {}
     attempts: Counter[Place] = Counter()
 
-    def again(trial: Trial, reason: str) -> None:
-        waiting.append(trial)
+    def repeat(trial: Trial, reason: str) -> None:
+        again.append(trial)
         where = next((r.node for r in desk.running() if r.place == trial.place), None)
         watch.repeated(trial, reason, where and cluster.name(where))
 
-    while waiting or sent:
-        while (
-            waiting and len(sent) < 2 * cluster.devices
-        ):  # a queue as long as the cluster, so that no device waits
-            trial = waiting.pop()
+    left = len(trials)
+    while left:
+        while len(sent) < min(left, 2 * cluster.devices):  # a queue as long as the cluster: no device waits
+            trial = again.popleft() if again else next(coming)
             if rule is not None:
                 trial = dataclasses.replace(trial, rule=rule(trial))
-            one = _Sent(trial, cluster, desk)
+            one = _Sent(trial, cluster, desk, perform)
             sent[one.reference] = one
         done, _ = ray.wait(list(sent), num_returns=1, timeout=_LOOK_EVERY_S) if sent else ([], [])
         for reference in done:
             trial = sent.pop(reference).trial
             try:
-                yield ray.get(reference)
+                result = ray.get(reference)
             except ray.exceptions.RayError as error:
                 attempts[trial.place] += 1
-                if attempts[trial.place] > _RETRIES or not _passing(error):
-                    yield Lost(trial, str(error).strip())
-                else:
-                    again(trial, str(getattr(error, "cause", error)).strip())  # Ray would, but without a word
+                if attempts[trial.place] <= _RETRIES and _passing(error):
+                    repeat(trial, str(getattr(error, "cause", error)).strip())  # Ray would, but without a word
+                    continue
+                result = Lost(trial, str(error).strip())
+            left -= 1
+            yield result
         if cluster.look():
             watch.running(_under_way(desk, sent), cluster.devices)
             alive = {node.id for node in cluster.nodes}
             for one in [one for one in sent.values() if not one.nodes & alive]:
                 del sent[one.reference]  # it was waiting for nodes that are gone, and would for ever
                 ray.cancel(one.reference, force=True)
-                again(one.trial, "the nodes that it could have run on are gone")
+                repeat(one.trial, "the nodes that it could have run on are gone")
+        elif not cluster.devices:
+            time.sleep(_LOOK_EVERY_S)
 
 
 def _under_way(desk: Desk, sent: dict[ray.ObjectRef, _Sent]) -> list[Running]:
@@ -109,8 +121,8 @@ def _passing(error: ray.exceptions.RayError) -> bool:
 
 
 @ray.remote(max_retries=0)
-def _run(trial: Trial, desk: Desk) -> Record:
+def _run(trial: Trial, desk: Desk, perform: Perform) -> Record:
     trial = dataclasses.replace(trial, data=machine.writable(trial.data))
     with machine.exclusive_core() as core:
         desk.started(trial.place, core)
-        return run_trial(trial, core, desk)
+        return perform(trial, core, desk)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.plan import Settings, Trial, plan
+from harness.plan import Recorded, Settings, Trial, plan
 from submissions.registry import SubmissionRef, resolve
 from workloads import registry
 from workloads.base import Workload
@@ -22,7 +22,7 @@ def settings(**changes: object) -> Settings:
 
 
 def make(changed: Settings | None = None, recorded: object = ()) -> list[Trial]:
-    return plan(changed or settings(), WORKLOADS, SUBMISSIONS, PACE, set(recorded), "here")
+    return list(plan(changed or settings(), WORKLOADS, SUBMISSIONS, PACE, set(recorded), "here"))
 
 
 def keys(trials: list[Trial]) -> list[tuple[str | int, ...]]:
@@ -41,11 +41,13 @@ def test_what_is_recorded_is_not_planned_again() -> None:
     assert make(recorded=keys(trials)) == []
 
 
-def test_whole_studies_come_first_and_the_longest_workload_in_them() -> None:
+def test_whole_studies_come_first_cheap_ones_first_in_them_and_long_ones_in_the_last() -> None:
     trials = make()
     assert [t.study for t in trials] == sorted(t.study for t in trials)
-    lengths = [PACE[t.workload] * next(w.step_hint for w in WORKLOADS if w.name == t.workload) for t in trials[:4]]
-    assert lengths == sorted(lengths, reverse=True)
+    last = trials[-1].study
+    for study in range(last + 1):
+        budgets = [t.budget_s for t in trials if t.study == study]
+        assert budgets == sorted(budgets, reverse=study == last)
 
 
 @pytest.mark.parametrize(("ruleset", "factor"), [("external", 1.25), ("self", 1.875)])
@@ -80,3 +82,33 @@ def test_another_text_or_machine_is_another_result() -> None:
     )
     assert edited.key(workload, "here") != trial.key(workload, "here")
     assert trial.key(workload, "there") != trial.key(workload, "here")
+
+
+def test_recorded_keys_count_where_they_are_asked_for() -> None:
+    trials = make(settings(trials=2, ruleset="external"))
+    wanted = settings(trials=2, ruleset="external")
+    known = Recorded(wanted, WORKLOADS, SUBMISSIONS, "here")
+    for key in keys(trials)[::2]:
+        known.add(key)
+        known.add(key)
+    assert len(known) == len(trials) / 2
+    assert [key in known for key in keys(trials)] == [True, False] * (len(trials) // 2)
+    assert list(plan(wanted, WORKLOADS, SUBMISSIONS, PACE, known, "here")) == trials[1::2]
+    before = len(known)
+    for place, other in enumerate(("base", "w", "0", "x", "0", "self", 1, 2, 2, "there")):
+        strange = list(keys(trials)[1])
+        strange[place] = other
+        known.add(tuple(strange))
+        assert tuple(strange) not in known
+    assert len(known) == before
+
+
+def test_a_plan_is_a_sequence_of_trials_that_are_made_when_asked_for() -> None:
+    made = plan(settings(), WORKLOADS, SUBMISSIONS, PACE, (), "here")
+    assert made[0] == make()[0]
+    assert made[-2:] == make()[-2:]
+    with pytest.raises(IndexError):
+        made[len(made)]
+    assert made.sizes() == {
+        w.name: (4, next(t.budget_s for t in make() if t.workload == w.name)) for w in WORKLOADS
+    }
