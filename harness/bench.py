@@ -58,7 +58,6 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     workloads = chosen_workloads(settings)
     submissions = chosen_submissions(settings)
     store = RecordStore(settings.results, settings.suite)
-    wanted = len(workloads) * len(submissions) * settings.studies * settings.trials
     console.print(
         f"{settings.suite}, {settings.ruleset} ruleset: {len(workloads)} workloads x {len(submissions)} submissions"
         f" x {settings.studies} studies" + (f" x {settings.trials} trials" if settings.trials > 1 else ""),
@@ -72,17 +71,16 @@ def bench(settings: Settings, console: Console) -> BenchReport:
         wall_s=0.0,
     )
 
-    def stock() -> tuple[Recorded, Race]:
-        known = take_stock(settings, workloads, submissions, report.fingerprint, store, console)
-        count = len(known[0])
-        console.print(f"{wanted} trials, {count} recorded already, {wanted - count} to run", highlight=False)
-        return known
+    def stock(fingerprint: str) -> tuple[Recorded, Race]:
+        recorded, race = take_stock(settings, workloads, submissions, fingerprint, store, console)
+        there = f"{recorded.wanted} trials, {len(recorded)} recorded already, {recorded.missing} to run"
+        console.print(there, highlight=False)
+        return recorded, race
 
     # What a cluster measures on is known once it has answered; this machine's hardware at once.
-    if settings.ray_address is None:
-        recorded, race = stock()
-        if len(recorded) == wanted:
-            return replace(report, wall_s=time.perf_counter() - wall)
+    known = stock(report.fingerprint) if settings.ray_address is None else None
+    if known is not None and not known[0].missing:
+        return replace(report, wall_s=time.perf_counter() - wall)
     for submission in submissions:
         packages.install(submission, settings.data)  # here already, so that what cannot be had is said at once
     keep_sources(settings, submissions)
@@ -90,10 +88,9 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     with connected(settings, console) as cluster:
         os.nice(max(0, _DRIVER_NICENESS - os.nice(0)))
         report = replace(report, fingerprint=cluster.hardware.fingerprint)
-        if settings.ray_address is not None:
-            recorded, race = stock()
-            if len(recorded) == wanted:
-                return replace(report, wall_s=time.perf_counter() - wall)
+        recorded, race = known or stock(report.fingerprint)
+        if not recorded.missing:
+            return replace(report, wall_s=time.perf_counter() - wall)
         data.prepare(workloads, settings.data, cluster, console)
         with console.status("calibrating: the reference's seconds per step on this hardware"):
             pace = measure_pace(
@@ -162,20 +159,20 @@ def keep(
     settings: Settings,
     store: RecordStore,
     race: Race,
-    said: TrialProgress | Reporter,
+    reporter: Reporter,
 ) -> tuple[float, int]:
     """Records each trial as it ends; the submission time of all of them, and how many were lost."""
     submission_s, lost = 0.0, 0
     for result in results:
         if isinstance(result, schedule.Lost):
             lost += 1
-            said.lost(result.trial, result.reason)
+            reporter.lost(result.trial, result.reason)
             continue
         store.append(result)
         checkpoints.discard(checkpoint_path(settings, result.key))
         race.note(result)
         submission_s += result.submission_s
-        said.ended(result)
+        reporter.ended(result)
     return submission_s, lost
 
 

@@ -146,6 +146,16 @@ class Recorded(Container[tuple[str | int, ...]]):
     def __len__(self) -> int:
         return sum(self._there)
 
+    @property
+    def wanted(self) -> int:
+        """How many trials the settings ask for."""
+        return len(self._there)
+
+    @property
+    def missing(self) -> int:
+        """How many of them are not recorded."""
+        return self.wanted - len(self)
+
     def _place(self, key: tuple[str | int, ...]) -> int | None:
         suite, workload, workload_hash, submission, submission_hash, ruleset, seed, study, trial, fingerprint = key
         wanted = self._settings
