@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import RecordsError
-from harness.records import Evaluation, Failure, Outcome, RecordStore, from_json, to_json
+from harness.records import Evaluation, Failure, Outcome, Record, RecordStore, from_json, to_json
 from scoring.board import build_board
 from tests.scoring.build import record
 
@@ -169,3 +169,80 @@ def test_new_records_are_read_after_the_archive(tmp_path: Path) -> None:
     store.append(record(study=1))
     store.append(replace(record(study=0), wall_s=99.0))
     assert [(r.study, r.wall_s) for r in store.read()[0]] == [(0, 11.0), (1, 11.0)]
+
+
+CURVES = {
+    "hit": record(values=(0.2, 0.95, 0.8, 0.97), ledger=(("training", 1.0), ("evaluation", 0.5))),
+    "hit at once": record(values=(0.95, 0.8)),
+    "hit at the end": record(values=(0.1, None, 0.3, 0.95)),
+    "miss": record(values=(0.1, 0.2, 0.3), time=1.0),
+    "one": record(values=(0.1,)),
+    "none": record(values=()),
+    "lower": record(values=(0.95, 0.94, 0.2, 0.99), higher_is_better=False),
+    "no target": record(values=(0.1, 0.2, 0.3), target=None),
+    "failed": replace(
+        record(values=(0.2, 0.95, 0.4), outcome="error", message='a "quoted"\né\ud800,"ledger":['), hp={}
+    ),
+    "no budget": record(values=(0.2, 0.95, 0.4), budget=0.0),
+    "awkward": record(
+        values=(0.1, 0.95, 0.3, 0.4), hp={"ledger": [1, 2], "evaluations": [{"step": 1, "value": 2}]}
+    ),
+    "large seed": record(values=(0.1, 0.95, 0.3, 0.4), seed=2**70),
+}
+
+
+def beside(each: Record) -> Record:
+    """The same with further metrics of names as bad as can be."""
+    bad = {"value": 1.0, "train_loss": None, "step": 2.0, '],"metric":': 3.0}
+    return replace(each, evaluations=tuple(replace(e, beside=bad) for e in each.evaluations))
+
+
+@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("change", [lambda each: each, beside])
+def test_a_record_in_brief_is_the_record_without_what_no_board_needs(name, change, tmp_path: Path) -> None:
+    store, made = RecordStore(tmp_path, "mini"), change(CURVES[name])
+    store.append(record(study=1))
+    store.append(made)
+    (_, brief), warnings = store.brief()
+    assert not warnings
+    assert brief.whole() == made
+    assert brief.name == hashlib.sha256(to_json(made).encode()).hexdigest()[:32]
+    short = brief.record
+    assert (short.key, short.crossing, short.outcome) == (made.key, made.crossing, made.outcome)
+    place = short.skipped - made.skipped
+    assert short.evaluations == made.evaluations[place : place + 2] or short == made
+    assert replace(short, evaluations=made.evaluations, ledger=made.ledger, skipped=made.skipped) == made
+    if made.crossing is None:
+        assert short.evaluations[-1:] == made.evaluations[-1:]
+    if made.budget_s == 0.0:
+        assert short.submission_s == made.submission_s
+
+
+def test_reading_in_brief_leaves_out_what_reading_does(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path, "mini")
+    store.write_archive([record(study=0)])
+    for each in (record(study=1), replace(record(study=1), wall_s=99.0), record(study=0)):
+        store.append(each)
+    lines = [to_json(record(study=study)).encode() for study in (2, 3, 4)]
+    old = {k: v for k, v in json.loads(lines[2]).items() if k not in ("digest", "guards", "worker")}
+    with open(store.path, "ab") as file:
+        file.write(
+            b"\n".join([lines[0][:300], b"", b"[1]", b"{}", lines[1].replace(b"0.95", b"0.96"), b"\xff"]) + b"\n"
+        )
+        file.write(json.dumps(old).encode())
+    whole, said = store.read()
+    brief, said_in_brief = store.brief()
+    assert [each.record.key for each in brief] == [each.key for each in whole]
+    assert [each.whole() for each in brief] == whole
+    assert [r.study for r in whole] == [0, 1, 4]
+    assert said == said_in_brief
+    assert [line.split(":")[1].split()[0] for line in said] == ["4", "6", "7", "8", "9"]
+
+
+def test_a_board_of_records_in_brief_is_that_of_whole_ones(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path, "mini")
+    store.extend([replace(each, workload=name) for name, each in CURVES.items() if each.seed == 0])
+    whole, brief = store.read()[0], [each.record for each in store.brief()[0]]
+    for score in ("anchored", "algoperf-published"):
+        made = [build_board(records, suite="mini", score=score, draws=20).as_json() for records in (whole, brief)]
+        assert made[0] == made[1]
