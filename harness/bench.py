@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from harness import checkpoints, data, machine, packages, schedule
 from harness.choose import chosen_submissions, chosen_workloads
 from harness.cluster import connected
 from harness.pace import PaceError, measure_pace
-from harness.plan import Settings, checkpoint_path, plan
+from harness.plan import Recorded, Settings, checkpoint_path, plan
 from harness.progress import TrialProgress
 from harness.racing import Race
 from harness.records import Record, RecordStore
@@ -25,6 +25,7 @@ from harness.reporter import Reporter
 from harness.rules import REFERENCE
 from harness.words import duration
 from submissions.registry import SubmissionRef
+from workloads.base import Workload
 
 _DRIVER_NICENESS = 10
 _WORKERS = ("ray::_run", "ray::IDLE")
@@ -57,9 +58,6 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     workloads = chosen_workloads(settings)
     submissions = chosen_submissions(settings)
     store = RecordStore(settings.results, settings.suite)
-    records, warnings = store.read()
-    for warning in warnings:
-        console.print(f"warning: {warning}", markup=False)
     console.print(
         f"{settings.suite}, {settings.ruleset} ruleset: {len(workloads)} workloads x {len(submissions)} submissions"
         f" x {settings.studies} studies" + (f" x {settings.trials} trials" if settings.trials > 1 else ""),
@@ -72,19 +70,17 @@ def bench(settings: Settings, console: Console) -> BenchReport:
         started=started,
         wall_s=0.0,
     )
-    recorded = {record.key for record in records}
-    guess = dict.fromkeys(report.workloads, 1.0)
 
-    def missing(fingerprint: str) -> int:
-        count = len(plan(settings, workloads, submissions, guess, recorded, fingerprint))
-        wanted = len(workloads) * len(submissions) * settings.studies * settings.trials
-        console.print(f"{wanted} trials, {wanted - count} recorded already, {count} to run", highlight=False)
-        return count
+    def stock(fingerprint: str) -> tuple[Recorded, Race]:
+        recorded, race = take_stock(settings, workloads, submissions, fingerprint, store, console)
+        there = f"{recorded.wanted} trials, {len(recorded)} recorded already, {recorded.missing} to run"
+        console.print(there, highlight=False)
+        return recorded, race
 
     # What a cluster measures on is known once it has answered; this machine's hardware at once.
-    if settings.ray_address is None and not missing(report.fingerprint):
+    known = stock(report.fingerprint) if settings.ray_address is None else None
+    if known is not None and not known[0].missing:
         return replace(report, wall_s=time.perf_counter() - wall)
-    _forget_finished(settings, recorded)
     for submission in submissions:
         packages.install(submission, settings.data)  # here already, so that what cannot be had is said at once
     keep_sources(settings, submissions)
@@ -92,7 +88,8 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     with connected(settings, console) as cluster:
         os.nice(max(0, _DRIVER_NICENESS - os.nice(0)))
         report = replace(report, fingerprint=cluster.hardware.fingerprint)
-        if settings.ray_address is not None and not missing(report.fingerprint):
+        recorded, race = known or stock(report.fingerprint)
+        if not recorded.missing:
             return replace(report, wall_s=time.perf_counter() - wall)
         data.prepare(workloads, settings.data, cluster, console)
         with console.status("calibrating: the reference's seconds per step on this hardware"):
@@ -104,7 +101,6 @@ def bench(settings: Settings, console: Console) -> BenchReport:
                 lambda orders: _must_run(schedule.run(orders, cluster)),
             )
         trials = plan(settings, workloads, submissions, pace, recorded, report.fingerprint)
-        race = Race(settings, workloads, submissions, report.fingerprint, records)
         progress = TrialProgress(trials, cluster.devices, console)
         left = progress.seconds_left()
         console.print(
@@ -114,18 +110,9 @@ def bench(settings: Settings, console: Console) -> BenchReport:
             soft_wrap=True,
         )
         running = time.perf_counter()
-        submission_s, lost = 0.0, 0
         with progress.shown(), Reporter(settings, cluster, progress) as reporter, _overhead() as overhead:
-            for result in schedule.run(trials, cluster, race.rule, reporter.watch):
-                if isinstance(result, schedule.Lost):
-                    lost += 1
-                    reporter.lost(result.trial, result.reason)
-                    continue
-                store.append(result)
-                checkpoints.discard(checkpoint_path(settings, result.key))
-                race.note(result)
-                submission_s += result.submission_s
-                reporter.ended(result)
+            results = schedule.run(trials, cluster, race.rule, reporter.watch)
+            submission_s, lost = keep(results, settings, store, race, reporter)
         running_s = time.perf_counter() - running
         return replace(
             report,
@@ -139,13 +126,54 @@ def bench(settings: Settings, console: Console) -> BenchReport:
         )
 
 
-def _forget_finished(settings: Settings, recorded: Collection[tuple[str | int, ...]]) -> None:
-    """Removes the checkpoints of recorded trials, left where a bench was killed between the two."""
-    left = list((settings.results.absolute() / settings.suite / "checkpoints").glob("*.checkpoint"))
-    if left:
-        finished = {checkpoint_path(settings, key) for key in recorded}
-        for path in finished.intersection(left):
+def take_stock(
+    settings: Settings,
+    workloads: Sequence[Workload],
+    submissions: Sequence[SubmissionRef],
+    fingerprint: str,
+    store: RecordStore,
+    console: Console,
+) -> tuple[Recorded, Race]:
+    """What is recorded already of what the settings ask for, and what the race knows by that.
+
+    Reads the records one by one and holds none. Removes the checkpoints of finished trials, left where a bench was
+    killed between the two.
+    """
+    recorded = Recorded(settings, workloads, submissions, fingerprint)
+    race = Race(settings, workloads, submissions, fingerprint)
+    left = set((settings.results.absolute() / settings.suite / "checkpoints").glob("*.checkpoint"))
+    warnings: list[str] = []
+    for each in store.scan(warnings):
+        key = each.record.key
+        recorded.add(key)
+        race.remember(each)
+        if left and (path := checkpoint_path(settings, key)) in left:
             checkpoints.discard(path)
+    for warning in warnings:
+        console.print(f"warning: {warning}", markup=False)
+    return recorded, race
+
+
+def keep(
+    results: Iterable[Record | schedule.Lost],
+    settings: Settings,
+    store: RecordStore,
+    race: Race,
+    reporter: Reporter,
+) -> tuple[float, int]:
+    """Records each trial as it ends; the submission time of all of them, and how many were lost."""
+    submission_s, lost = 0.0, 0
+    for result in results:
+        if isinstance(result, schedule.Lost):
+            lost += 1
+            reporter.lost(result.trial, result.reason)
+            continue
+        store.append(result)
+        checkpoints.discard(checkpoint_path(settings, result.key))
+        race.note(result)
+        submission_s += result.submission_s
+        reporter.ended(result)
+    return submission_s, lost
 
 
 def keep_sources(settings: Settings, submissions: Iterable[SubmissionRef]) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from array import array
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,42 +117,137 @@ def results_hash(workload: Workload) -> str:
     return f"{workload.definition()}@{workload.target}"
 
 
+class Recorded(Container[tuple[str | int, ...]]):
+    """The keys of those trials of some settings that are recorded: one byte for each that is asked for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        workloads: Sequence[Workload],
+        submissions: Sequence[SubmissionRef],
+        fingerprint: str,
+    ) -> None:
+        self._settings = settings
+        self._fingerprint = fingerprint
+        self._cells = {
+            (workload.name, results_hash(workload), submission.name, submission.hash): number
+            for number, (workload, submission) in enumerate(product(workloads, submissions))
+        }
+        self._there = bytearray(len(self._cells) * settings.studies * settings.trials)
+
+    def add(self, key: tuple[str | int, ...]) -> None:
+        """Notes that a record has this key, if it is one of those."""
+        if (place := self._place(key)) is not None:
+            self._there[place] = True
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, tuple) and (place := self._place(key)) is not None and bool(self._there[place])
+
+    def __len__(self) -> int:
+        return sum(self._there)
+
+    @property
+    def wanted(self) -> int:
+        """How many trials the settings ask for."""
+        return len(self._there)
+
+    @property
+    def missing(self) -> int:
+        """How many of them are not recorded."""
+        return self.wanted - len(self)
+
+    def _place(self, key: tuple[str | int, ...]) -> int | None:
+        suite, workload, workload_hash, submission, submission_hash, ruleset, seed, study, trial, fingerprint = key
+        wanted = self._settings
+        if (suite, ruleset, seed, fingerprint) != (wanted.suite, wanted.ruleset, wanted.seed, self._fingerprint):
+            return None
+        cell = self._cells.get((workload, workload_hash, submission, submission_hash))
+        if cell is None or not (0 <= study < wanted.studies and 0 <= trial < wanted.trials):
+            return None
+        return (cell * wanted.studies + study) * wanted.trials + trial
+
+
+class Plan(Sequence[Trial]):
+    """Trials to run, each made when it is asked for: four bytes a trial, so that a bench of 100,000 is as small as
+    one of 100."""
+
+    def __init__(
+        self, numbers: Sequence[int], make: Callable[[int], Trial], workload: Callable[[int], str]
+    ) -> None:
+        """`make` and `workload` give the trial of a number, and its workload."""
+        self._numbers = array("I", numbers)
+        self._make = make
+        self._workload = workload
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self._numbers[place]
+        return [self._make(n) for n in found] if isinstance(place, slice) else self._make(found)
+
+    def sizes(self) -> dict[str, tuple[int, float]]:
+        """How many trials there are on each workload, and the budget of one in seconds."""
+        first: dict[str, int] = {}
+        counts: Counter[str] = Counter()
+        for number in self._numbers:
+            name = self._workload(number)
+            counts[name] += 1
+            first.setdefault(name, number)
+        return {name: (count, self._make(first[name]).budget_s) for name, count in counts.items()}
+
+
 def plan(
     settings: Settings,
     workloads: Sequence[Workload],
     submissions: Sequence[SubmissionRef],
     seconds_per_step: Mapping[str, float],
-    recorded: Collection[tuple[str | int, ...]],
+    recorded: Container[tuple[str | int, ...]],
     fingerprint: str,
-) -> list[Trial]:
+) -> Plan:
     """The trials to run, whole studies first, so that a board made half-way compares like with like.
 
     `seconds_per_step` is the reference's, by workload name. Within a study the longest come first, so that no
     device ends the bench alone with a long one.
     """
-    trials = []
-    for study in range(settings.studies):
-        for trial in range(settings.trials):
-            for workload in sorted(workloads, key=lambda w: -w.step_hint * seconds_per_step[w.name]):
-                pace = seconds_per_step[workload.name]
-                for submission in submissions:
-                    order = Trial(
-                        suite=settings.suite,
-                        workload=workload.name,
-                        submission=submission,
-                        ruleset=settings.ruleset,
-                        seed=settings.seed,
-                        study=study,
-                        trial=trial,
-                        budget_s=BUDGET_FACTOR[settings.ruleset] * workload.step_hint * pace,
-                        evaluation_period_s=workload.steps_per_evaluation * pace,
-                        data=settings.data,
-                        limits=settings.limits,
-                        hidden=(settings.results.absolute(),),
-                        code=machine.code_version(),
-                    )
-                    key = order.key(workload, fingerprint)
-                    if key not in recorded:
-                        path = checkpoint_path(settings, key)
-                        trials.append(replace(order, checkpoint=path, checkpoint_every_s=settings.checkpoint_s))
-    return trials
+    ordered = sorted(workloads, key=lambda w: -w.step_hint * seconds_per_step[w.name])
+    shape = settings.studies, settings.trials, len(ordered), len(submissions)
+    names = [(w.name, results_hash(w)) for w in ordered], [(s.name, s.hash) for s in submissions]  # dear to make
+
+    def key(number: int) -> tuple[str | int, ...]:
+        study, trial, w, s = _places(number, shape)
+        return (
+            settings.suite, *names[0][w], *names[1][s], settings.ruleset, settings.seed, study, trial, fingerprint,
+        )  # fmt: skip
+
+    def make(number: int) -> Trial:
+        study, trial, w, s = _places(number, shape)
+        pace = seconds_per_step[ordered[w].name]
+        return Trial(
+            suite=settings.suite,
+            workload=ordered[w].name,
+            submission=submissions[s],
+            ruleset=settings.ruleset,
+            seed=settings.seed,
+            study=study,
+            trial=trial,
+            budget_s=BUDGET_FACTOR[settings.ruleset] * ordered[w].step_hint * pace,
+            evaluation_period_s=ordered[w].steps_per_evaluation * pace,
+            data=settings.data,
+            limits=settings.limits,
+            hidden=(settings.results.absolute(),),
+            code=machine.code_version(),
+            checkpoint=checkpoint_path(settings, key(number)),
+            checkpoint_every_s=settings.checkpoint_s,
+        )
+
+    missing = [number for number in range(math.prod(shape)) if key(number) not in recorded]
+    return Plan(missing, make, lambda number: ordered[_places(number, shape)[2]].name)
+
+
+def _places(number: int, shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The study, trial, workload and submission of a number, the last one counting fastest."""
+    rest, s = divmod(number, shape[3])
+    rest, w = divmod(rest, shape[2])
+    study, trial = divmod(rest, shape[1])
+    return study, trial, w, s

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from statistics import fmean
+from dataclasses import dataclass
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from harness.plan import Trial
+from harness.plan import Plan, Trial
 from harness.records import Record
 from harness.status import Device, devices_table
 from harness.words import describe, duration
@@ -25,13 +26,15 @@ _LINES_LEFT = 12
 class TrialProgress:
     """Counts trials down and estimates the time left from those of the same workload that have ended."""
 
-    def __init__(self, trials: list[Trial], devices: int, console: Console) -> None:
+    def __init__(self, trials: Sequence[Trial], devices: int, console: Console) -> None:
         self._console = console
         self._devices = devices
-        self._left = {(t.workload, t.submission.name, t.study, t.trial): t for t in trials}
+        sizes = trials.sizes() if isinstance(trials, Plan) else _sizes(trials)
+        self._left = Counter({name: count for name, (count, _) in sizes.items()})
+        self._budgets = {name: budget_s for name, (_, budget_s) in sizes.items()}
         self._running: tuple[Device, ...] = ()
-        self._walls: dict[str, list[float]] = {}
-        self._shares: list[float] = []
+        self._walls: defaultdict[str, _Mean] = defaultdict(_Mean)
+        self._share = _Mean()
         self._bar = Progress(
             TextColumn("trials"),
             BarColumn(),
@@ -64,17 +67,17 @@ class TrialProgress:
 
     def seconds_left(self) -> float:
         """Wall seconds until the last trial ends, roughly."""
-        total, share = 0.0, fmean(self._shares) if self._shares else _ROUGH_SHARE
-        for trial in self._left.values():
-            walls = self._walls.get(trial.workload)
-            total += fmean(walls) if walls else share * trial.budget_s + 1.0
+        total, share = 0.0, self._share.value if self._share.count else _ROUGH_SHARE
+        for name, count in self._left.items():  # so many workloads, however many trials
+            walls = self._walls[name]
+            total += count * (walls.value if walls.count else share * self._budgets[name] + 1.0)
         return total / max(1, self._devices)
 
     def ended(self, record: Record) -> None:
         """Shows a trial that has ended."""
-        self._left.pop((record.workload, record.submission, record.study, record.trial), None)
-        self._walls.setdefault(record.workload, []).append(record.wall_s)
-        self._shares.append(record.wall_s / record.budget_s)
+        self._left[record.workload] -= 1
+        self._walls[record.workload].add(record.wall_s)
+        self._share.add(record.wall_s / record.budget_s)
         self._bar.update(self._task, advance=1, left=self._left_text())
         done, total = self._bar.tasks[0].completed, self._bar.tasks[0].total
         text = f"[{done:.0f}/{total:.0f}] {record.workload}  {record.submission}  study {record.study}"
@@ -85,7 +88,7 @@ class TrialProgress:
 
     def lost(self, trial: Trial, reason: str) -> None:
         """Shows a trial that left no record."""
-        self._left.pop((trial.workload, trial.submission.name, trial.study, trial.trial), None)
+        self._left[trial.workload] -= 1
         self._bar.update(self._task, advance=1, left=self._left_text())
         first_line = reason.splitlines()[-1] if reason else "unknown reason"
         self._console.print(
@@ -100,4 +103,28 @@ class TrialProgress:
         self._console.print(f"run again: {name}: {last_line}", markup=False, highlight=False, soft_wrap=True)
 
     def _left_text(self) -> str:
-        return f"about {duration(self.seconds_left())} left" if self._left else "done"
+        return f"about {duration(self.seconds_left())} left" if self._left.total() > 0 else "done"
+
+
+@dataclass
+class _Mean:
+    """A mean that numbers are added to."""
+
+    count: int = 0
+    total: float = 0.0
+
+    def add(self, number: float) -> None:
+        self.count += 1
+        self.total += number
+
+    @property
+    def value(self) -> float:
+        return self.total / self.count
+
+
+def _sizes(trials: Sequence[Trial]) -> dict[str, tuple[int, float]]:
+    """As Plan.sizes; trials of one workload may have budgets that differ, and their mean counts."""
+    budgets: defaultdict[str, _Mean] = defaultdict(_Mean)
+    for trial in trials:
+        budgets[trial.workload].add(trial.budget_s)
+    return {name: (mean.count, mean.value) for name, mean in budgets.items()}

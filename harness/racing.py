@@ -6,9 +6,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from harness.plan import Settings, Trial, results_hash
-from harness.records import Record
+from harness.records import Record, Stored
 from harness.rules import REFERENCE
-from harness.stopping import AllOf, Missed, OwnStudy, Policy, Start, StopRule, exact, forecast
+from harness.stopping import (
+    AllOf,
+    Finished,
+    Missed,
+    OwnStudy,
+    Policy,
+    Start,
+    StopRule,
+    exact,
+    finished,
+    forecast,
+)
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 
@@ -20,6 +31,9 @@ POLICIES: dict[str, Policy] = {
 }
 """By the name in the settings, the most careful first."""
 
+_LOOK_AT_CURVES = {"forecast"}
+"""Those that do; the others are spared the memory."""
+
 
 class Race:
     """The finished trials of a bench's own submissions and workloads, and its policy."""
@@ -30,22 +44,29 @@ class Race:
         workloads: Sequence[Workload],
         submissions: Sequence[SubmissionRef],
         fingerprint: str,
-        recorded: Iterable[Record],
+        recorded: Iterable[Stored] = (),
     ) -> None:
         self._policy = POLICIES[settings.stop]
+        self._curves = settings.stop in _LOOK_AT_CURVES
+        self._fingerprint = fingerprint
         self._settings = settings
         self._workloads = {workload.name: workload for workload in workloads}
         self._bases = {workload.variant_of for workload in workloads}
-        versions = {(s.hash, results_hash(w)) for s in submissions for w in workloads}
-        self._cells: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
-        for record in recorded:
-            own = (record.submission_hash, record.workload_hash) in versions and record.fingerprint == fingerprint
-            if own and record.ruleset == settings.ruleset:
-                self.note(record)
+        self._versions = {(s.hash, results_hash(w)) for s in submissions for w in workloads}
+        self._cells: defaultdict[tuple[str, str], list[Finished]] = defaultdict(list)
+        for each in recorded:
+            self.remember(each)
+
+    def remember(self, recorded: Stored) -> None:
+        """Takes in a trial that was recorded before, if it is of the submissions and workloads as they are now."""
+        record = recorded.record
+        own = (record.submission_hash, record.workload_hash) in self._versions
+        if own and record.fingerprint == self._fingerprint and record.ruleset == self._settings.ruleset:
+            self.note(recorded.whole() if self._curves else record)
 
     def note(self, record: Record) -> None:
         """Takes in a trial that has finished."""
-        self._cells[record.submission, record.workload].append(record)
+        self._cells[record.submission, record.workload].append(finished(record, curve=self._curves))
 
     def rule(self, trial: Trial) -> StopRule:
         """When a trial that is about to start may stop."""

@@ -27,7 +27,19 @@ import numpy as np
 
 from harness.errors import UsageError
 from harness.records import Outcome, Record
-from harness.stopping import AllOf, Cells, GiveUp, Median, OwnStudy, Policy, Start, exact, forecast
+from harness.stopping import (
+    AllOf,
+    Cells,
+    Finished,
+    GiveUp,
+    Median,
+    OwnStudy,
+    Policy,
+    Start,
+    exact,
+    finished,
+    forecast,
+)
 from scoring import scores, times
 from scoring.selection import select
 
@@ -120,7 +132,7 @@ def replay(records: Sequence[Record], policy: Policy, *, newcomer: str | None = 
     bases = {record.variant_of for record in records}
     longest = _longest(records)
     left: list[Record] = []
-    cells: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
+    cells: defaultdict[tuple[str, str], list[Finished]] = defaultdict(list)
     spent = 0.0
     for record in sorted(records, key=lambda r: (newcomer is not None and r.submission == newcomer, *_place(r))):
         if newcomer is None or record.submission == newcomer:
@@ -139,7 +151,7 @@ def replay(records: Sequence[Record], policy: Policy, *, newcomer: str | None = 
             record, seconds = _play(record, policy, start, cells)
             spent += seconds
         left.append(record)
-        cells[record.submission, record.workload].append(record)
+        cells[record.submission, record.workload].append(finished(record))
     return left, spent
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -39,14 +39,20 @@ class Watch:
     running: Callable[[Sequence[Running], int], None] = lambda running, devices: None
 
 
+Perform = Callable[[Trial, int, Desk], Record]
+"""Runs a trial on a core, with the desk to keep its checkpoints at: run_trial, or what stands for it."""
+
+
 class _Sent:
     """A trial that was given to Ray, and the nodes that it may run on."""
 
-    def __init__(self, trial: Trial, cluster: Cluster, desk: Desk) -> None:
+    def __init__(self, trial: Trial, cluster: Cluster, desk: Desk, perform: Perform) -> None:
         self.trial = trial
         self.nodes = frozenset(node.id for node in cluster.nodes)
         selector = {"ray.io/node-id": f"in({','.join(sorted(self.nodes))})"}
-        self.reference = _run.options(label_selector=selector, num_cpus=cluster.cpus_each).remote(trial, desk)
+        self.reference = _run.options(label_selector=selector, num_cpus=cluster.cpus_each).remote(
+            trial, desk, perform
+        )
 
 
 def run(
@@ -54,29 +60,33 @@ def run(
     cluster: Cluster,
     rule: Callable[[Trial], StopRule] | None = None,
     watch: Watch = Watch(),
+    perform: Perform = run_trial,
 ) -> Iterator[Record | Lost]:
     """Runs trials as devices fall free and yields their records as they come, in any order.
 
     `rule` is asked when a trial is about to start, and may know of all records that were yielded before. Trials of
-    a node that is gone move to others; while there is none, they wait for one.
+    a node that is gone move to others; while there is none, they wait for one. Only those that run are held.
     """
-    waiting, desk = list(reversed(trials)), Desk()
+    coming, repeats, desk = iter(trials), deque[Trial](), Desk()
+    upcoming = next(coming, None)
     sent: dict[ray.ObjectRef, _Sent] = {}
     attempts: Counter[Place] = Counter()
 
     def again(trial: Trial, reason: str) -> None:
-        waiting.append(trial)
+        repeats.append(trial)
         where = next((r.node for r in desk.running() if r.place == trial.place), None)
         watch.repeated(trial, reason, where and cluster.name(where))
 
-    while waiting or sent:
-        while (
-            waiting and len(sent) < 2 * cluster.devices
-        ):  # a queue as long as the cluster, so that no device waits
-            trial = waiting.pop()
+    while upcoming is not None or repeats or sent:
+        # A queue as long as the cluster, so that no device waits.
+        while (upcoming is not None or repeats) and len(sent) < 2 * cluster.devices:
+            if repeats:
+                trial = repeats.popleft()
+            else:
+                trial, upcoming = upcoming, next(coming, None)
             if rule is not None:
                 trial = dataclasses.replace(trial, rule=rule(trial))
-            one = _Sent(trial, cluster, desk)
+            one = _Sent(trial, cluster, desk, perform)
             sent[one.reference] = one
         done, _ = ray.wait(list(sent), num_returns=1, timeout=_LOOK_EVERY_S) if sent else ([], [])
         for reference in done:
@@ -109,8 +119,8 @@ def _passing(error: ray.exceptions.RayError) -> bool:
 
 
 @ray.remote(max_retries=0)
-def _run(trial: Trial, desk: Desk) -> Record:
+def _run(trial: Trial, desk: Desk, perform: Perform) -> Record:
     trial = dataclasses.replace(trial, data=machine.writable(trial.data))
     with machine.exclusive_core() as core:
         desk.started(trial.place, core)
-        return run_trial(trial, core, desk)
+        return perform(trial, core, desk)

@@ -20,9 +20,44 @@ import numpy as np
 
 from harness.records import Evaluation, Outcome, Record
 from scoring.scores import CUT
-from scoring.times import crossing, median, studies, study_result
+from scoring.times import crossing, median, study_result
 
-Cells = Mapping[tuple[str, str], Sequence[Record]]
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What policies know of a trial that has finished: a hundred bytes, without its curve.
+
+    `time_s` is that to the target, inf for a miss. `curve` is None where no policy will ask for it, and for a trial
+    that broke or was not evaluated.
+    """
+
+    seed: int
+    study: int
+    trial: int
+    time_s: float
+    curve: Curve | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A trial's best value so far at each evaluation up to its crossing, turned so that higher is better.
+
+    `end_s` is the time of the crossing, None for a miss.
+    """
+
+    times: np.ndarray
+    best: np.ndarray
+    end_s: float | None
+
+
+def finished(record: Record, *, curve: bool = True) -> Finished:
+    """What policies know of a record, with its curve or without."""
+    shown = _curve(record) if curve and record.outcome is not Outcome.ERROR and record.evaluations else None
+    time_s = study_result((record,), "time")[0]
+    return Finished(record.seed, record.study, record.trial, time_s, shown)
+
+
+Cells = Mapping[tuple[str, str], Sequence[Finished]]
 """The finished trials of one board, so of one suite, ruleset and hardware, by (submission, workload)."""
 
 
@@ -135,7 +170,7 @@ class OwnStudy:
 
     def rule(self, start: Start, cells: Cells) -> StopRule:
         own, _ = _own_cell(start, cells)
-        return Until(study_result(own, "time")[0] if own else math.inf, Outcome.OUTRUN)
+        return Until(_fastest(own), Outcome.OUTRUN)
 
 
 @dataclass(frozen=True)
@@ -165,7 +200,7 @@ class Median:
         _, others = _own_cell(start, cells)
         if _surely_missed(others, start):
             return Until(0.0, Outcome.SETTLED)
-        results = sorted(study_result(trials, "time")[0] for trials in studies(others))
+        results = sorted(_fastest(trials) for trials in _studies(others))
         upper = start.studies // 2
         return Until(results[upper] if upper < len(results) else math.inf, Outcome.SETTLED)
 
@@ -204,12 +239,12 @@ class Cut:
     def rule(self, start: Start, cells: Cells) -> StopRule:
         if start.submission == self.reference or start.has_variants:
             return NEVER
+        # Of a reference its own cell alone is looked at: there may be very many others.
+        marking = (self.reference,) if self.reference is not None else [s for s, w in cells if w == start.workload]
         marks = [
-            _median_at_most(trials, start)
-            for (submission, workload), trials in cells.items()
-            if workload == start.workload
-            and self.reference in (None, submission)
-            and (not start.variant_of or _reached(cells.get((submission, start.variant_of), ()), start))
+            _median_at_most(cells.get((submission, start.workload), ()), start)
+            for submission in marking
+            if not start.variant_of or _reached(cells.get((submission, start.variant_of), ()), start)
         ]
         factor = CUT if start.studies % 2 else 2 * CUT
         return Until(math.nextafter(factor * min(marks, default=math.inf), math.inf), Outcome.CUT)
@@ -222,8 +257,8 @@ class GiveUp:
     misses: int = 2
 
     def rule(self, start: Start, cells: Cells) -> StopRule:
-        done = studies(_own_cell(start, cells)[1])
-        lost = [trials for trials in done if math.isinf(study_result(trials, "time")[0])]
+        done = _studies(_own_cell(start, cells)[1])
+        lost = [trials for trials in done if math.isinf(_fastest(trials))]
         none = len(lost) == len(done) and sum(len(trials) >= start.trials for trials in lost) >= self.misses
         return Until(0.0 if none else math.inf, Outcome.UNPROMISING)
 
@@ -255,19 +290,20 @@ class Forecast:
         sure = self.within.rule(start, cells)
         sign = 1 if start.higher_is_better else -1
         curves = [
-            _curve(record, sign, start.budget_s)
+            trial.curve
             for (submission, workload), trials in cells.items()
             if workload == start.workload and (self.own or submission != start.submission)
-            for record in trials
-            if record.outcome is not Outcome.ERROR and record.evaluations
+            for trial in trials
+            if trial.curve is not None
         ]
-        shown = [curve for curve in curves if curve.reached]
+        shown = [curve for curve in curves if curve.end_s is not None]
         if not shown:
             shown = sorted(curves, key=lambda curve: curve.best[-1])[-1:]
         latest = self.slack * min(sure.until_s, start.budget_s)
         if not shown or latest <= 0:
             return sure
-        stretched = [(curve.times * (latest / (curve.end_s or 1.0)), curve.best) for curve in shown]
+        ends = [start.budget_s if curve.end_s is None else curve.end_s for curve in shown]
+        stretched = [(c.times * (latest / (end or 1.0)), c.best) for c, end in zip(shown, ends, strict=True)]
         times = np.unique(np.concatenate([at for at, _ in stretched]))
         times = times[times >= max(at[0] for at, _ in stretched)]  # before, some curve has no value yet
         bar = np.min([best[np.searchsorted(at, times, side="right") - 1] for at, best in stretched], axis=0)
@@ -287,45 +323,47 @@ def forecast(sure: Policy, slack: float = 2.0) -> AllOf:
     return AllOf((GiveUp(), Forecast(sure, slack)))
 
 
-def _own_cell(start: Start, cells: Cells) -> tuple[list[Record], list[Record]]:
+def _own_cell(start: Start, cells: Cells) -> tuple[list[Finished], list[Finished]]:
     """The finished trials of the same submission and workload: of the same study, and of the other studies."""
     cell = cells.get((start.submission, start.workload), ())
-    own = [(r.seed, r.study) == (start.seed, start.study) for r in cell]
+    own = [(t.seed, t.study) == (start.seed, start.study) for t in cell]
     return (
-        [r for r, same in zip(cell, own, strict=True) if same],
-        [r for r, same in zip(cell, own, strict=True) if not same],
+        [t for t, same in zip(cell, own, strict=True) if same],
+        [t for t, same in zip(cell, own, strict=True) if not same],
     )
 
 
-def _surely_missed(trials: Sequence[Record], start: Start) -> bool:
+def _studies(trials: Sequence[Finished]) -> list[list[Finished]]:
+    found: dict[tuple[int, int], list[Finished]] = {}
+    for trial in sorted(trials, key=lambda t: (t.seed, t.study)):
+        found.setdefault((trial.seed, trial.study), []).append(trial)
+    return list(found.values())
+
+
+def _fastest(trials: Sequence[Finished]) -> float:
+    """A study's result."""
+    return min((trial.time_s for trial in trials), default=math.inf)
+
+
+def _surely_missed(trials: Sequence[Finished], start: Start) -> bool:
     """Whether enough whole studies among these missed for the median to be infinite whatever the others do."""
-    lost = sum(len(s) >= start.trials and math.isinf(study_result(s, "time")[0]) for s in studies(trials))
+    lost = sum(len(s) >= start.trials and math.isinf(_fastest(s)) for s in _studies(trials))
     return lost >= start.studies - start.studies // 2
 
 
-def _median_at_most(trials: Sequence[Record], start: Start) -> float:
+def _median_at_most(trials: Sequence[Finished], start: Start) -> float:
     """What the median over all planned studies cannot exceed: that with trials yet to come as misses."""
-    results = [study_result(s, "time")[0] for s in studies(trials)]
+    results = [_fastest(s) for s in _studies(trials)]
     return float(median(np.array(results + [math.inf] * (start.studies - len(results)))))
 
 
-def _reached(trials: Sequence[Record], start: Start) -> bool:
+def _reached(trials: Sequence[Finished], start: Start) -> bool:
     return math.isfinite(_median_at_most(trials, start))
 
 
-@dataclass(frozen=True)
-class _Curve:
-    """A trial's best value so far at each evaluation up to its crossing; of a miss, `end_s` is the budget."""
-
-    times: np.ndarray
-    best: np.ndarray
-    end_s: float
-    reached: bool
-
-
-def _curve(record: Record, sign: int, budget_s: float) -> _Curve:
-    at = crossing(record)
-    end_s = at.time_s if at else budget_s
-    shown = [e for e in record.evaluations if at is None or e.time_s <= end_s]
+def _curve(record: Record) -> Curve:
+    at, sign = crossing(record), 1 if record.higher_is_better else -1
+    end_s = at.time_s if at else None
+    shown = [e for e in record.evaluations if end_s is None or e.time_s <= end_s]
     values = [-math.inf if e.value is None else sign * e.value for e in shown]
-    return _Curve(np.array([e.time_s for e in shown]), np.maximum.accumulate(values), end_s, at is not None)
+    return Curve(np.array([e.time_s for e in shown]), np.maximum.accumulate(values), end_s)

@@ -22,7 +22,7 @@ def settings(**changes: object) -> Settings:
 
 
 def make(changed: Settings | None = None, recorded: object = ()) -> list[Trial]:
-    return plan(changed or settings(), WORKLOADS, SUBMISSIONS, PACE, set(recorded), "here")
+    return list(plan(changed or settings(), WORKLOADS, SUBMISSIONS, PACE, set(recorded), "here"))
 
 
 def keys(trials: list[Trial]) -> list[tuple[str | int, ...]]:

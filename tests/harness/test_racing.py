@@ -9,7 +9,7 @@ import pytest
 
 from harness.plan import Settings, Trial, plan, results_hash
 from harness.racing import POLICIES, Race
-from harness.records import Outcome, Record
+from harness.records import Outcome, Record, stored
 from submissions.registry import resolve
 from tests.scoring.build import record
 from workloads import registry
@@ -24,7 +24,7 @@ def settings(**changes: object) -> Settings:
 
 
 def race(recorded: list[Record] = [], **changes: object) -> Race:  # noqa: B006
-    return Race(settings(**changes), [WORKLOAD], [NADAMW, ADAMW], HERE, recorded)
+    return Race(settings(**changes), [WORKLOAD], [NADAMW, ADAMW], HERE, map(stored, recorded))
 
 
 def trial(study: int, number: int, submission: object = ADAMW) -> Trial:

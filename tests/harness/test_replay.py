@@ -116,7 +116,7 @@ class Watch:
     seen: list
 
     def rule(self, start, cells):
-        known = {(r.submission, r.workload, r.study, r.trial) for trials in cells.values() for r in trials}
+        known = {(*cell, t.study, t.trial) for cell, trials in cells.items() for t in trials}
         self.seen.append((start, known))
         return Until()
 

@@ -22,6 +22,7 @@ from harness.stopping import (
     Start,
     Until,
     exact,
+    finished,
 )
 from tests.scoring.build import record, table
 
@@ -45,7 +46,7 @@ def start(submission="sgd", workload="digits", *, study=9, studies=3, trials=1, 
 def cells(records):
     found = defaultdict(list)
     for r in records:
-        found[r.submission, r.workload].append(r)
+        found[r.submission, r.workload].append(finished(r))
     return found
 
 
