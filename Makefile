@@ -1,7 +1,7 @@
 # Pacer's verbs. Settings are make variables: make bench STUDIES=5 SUBMISSION=torch.optim:RMSprop
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup bench leaderboard status ui demo check calibrate claims verify test proofs faults soak lint targets perf workloads submissions doctor clean
+.PHONY: help setup bench leaderboard status ui demo check calibrate claims verify test proofs faults soak lint targets perf scale workloads submissions doctor clean
 
 RESULTS ?= results
 DATA ?= .data
@@ -22,7 +22,8 @@ BENCH = $(if $(SUBMISSIONS),--submissions '$(SUBMISSIONS)') $(if $(SUBMISSION),-
 HARDWARED = $(if $(HARDWARE),--hardware $(HARDWARE))
 LIMITS = $(if $(MEMORY_GIB),--memory-gib $(MEMORY_GIB)) $(if $(PROCESSES),--processes $(PROCESSES)) \
 	$(if $(FILE_MIB),--file-mib $(FILE_MIB)) $(if $(STALL_S),--stall-s $(STALL_S))
-BOARD = $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json) $(if $(COMPARE),--compare)
+BOARD = $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json) $(if $(COMPARE),--compare) \
+	$(if $(MIRROR_S),--mirror-s $(MIRROR_S))
 # A folder of its own, so that published logs do not mix with benches.
 DEMO = $(if $(filter file,$(origin RESULTS)),results/demo,$(RESULTS))
 export RAY_ADDRESS MLFLOW_TRACKING_URI
@@ -31,7 +32,7 @@ help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 	@echo; echo 'Settings: SUITE WORKLOADS VARIANTS VARIANT_SEED SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED STOP'
 	@echo '          POINTS RESULTS DATA SCORE BY JSON COMPARE COUNT LOGS PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
-	@echo '          UNTIL_DECIDED SURE BUDGET_H MEMORY_GIB PROCESSES FILE_MIB STALL_S HARDWARE'
+	@echo '          UNTIL_DECIDED SURE BUDGET_H MEMORY_GIB PROCESSES FILE_MIB STALL_S HARDWARE MIRROR_S TRIALS_PLANNED'
 
 setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do it when needed)
 
@@ -92,6 +93,9 @@ targets: setup  ## set the targets of a suite (an hour for mini on 2 cores), VAR
 
 perf: setup  ## measure what the harness adds to a step, a trial and a bench
 	@$(RUN) perf $(COMMON) $(if $(JSON),--json)
+
+scale: setup  ## measure the harness itself on TRIALS_PLANNED (100000) trials with recorded curves for training
+	@$(RUN) scale $(if $(TRIALS_PLANNED),--trials-planned $(TRIALS_PLANNED)) $(if $(JSON),--json)
 
 workloads: setup  ## list the workloads
 	@$(RUN) workloads $(COMMON) $(if $(VARIANTS),--variants) $(if $(JSON),--json)

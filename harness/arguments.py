@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.machine import ROOT
-from harness.rules import DEFAULT_STOP
+from harness.rules import DEFAULT_MIRROR_S, DEFAULT_STOP
 
 if TYPE_CHECKING:
     from harness.plan import Settings
@@ -112,6 +112,10 @@ def parser() -> argparse.ArgumentParser:
     board.add_argument("--compare", action="store_true", help="the ranks and scores of all these side by side")
     board.add_argument("--by", choices=("time", "steps", "examples"), default="time")
     board.add_argument("--no-mlflow", dest="mirror", action="store_false", help="do not bring MLflow up to date")
+    board.add_argument(
+        "--mirror-s", type=float, default=DEFAULT_MIRROR_S, metavar="N",
+        help="seconds for MLflow at most, inf for as long as it takes (120); the next call goes on",
+    )  # fmt: skip
 
     made = argparse.ArgumentParser(prog="python -m harness", description="Pacer: optimizers by time to result.")
     verbs = made.add_subparsers(title="verbs", required=True, metavar="VERB", dest="verb")
@@ -189,6 +193,10 @@ def parser() -> argparse.ArgumentParser:
     verb("doctor", "machine, versions, and whether it is quiet enough to time on", machine_readable)
     perf = verb("perf", "measure what the harness adds to a step, a trial and a bench", machine_readable)
     perf.add_argument("--pairs", type=_at_least_one, default=7, help="interleaved pairs a workload (7)")
+    scale = verb("scale", "measure the harness itself, with recorded curves in place of training", machine_readable)
+    scale.add_argument(
+        "--trials-planned", type=_at_least_one, default=100_000, metavar="N", help="of the bench (100,000)"
+    )
     replay = verb("replay", "what stopping trials early would have saved, and done to scores")
     replay.add_argument("--policy", metavar="A,B", help="only these: exact, give-up, forecast")
     replay.add_argument("--reference", metavar="X", help="what the anchored score and the cut compare with")

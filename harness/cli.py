@@ -168,6 +168,7 @@ def _show_board(
         as_json=options.json,
         tracking_uri=options.tracking_uri,
         mirrored=options.mirror,
+        mirror_s=options.mirror_s,
     )
 
 
@@ -279,6 +280,14 @@ def _perf(options: argparse.Namespace) -> int:
     return 0 if report.within_bounds() else 1
 
 
+def _scale(options: argparse.Namespace) -> int:
+    from harness.scale import scale
+
+    report = scale(options.trials_planned, Console(stderr=True))
+    print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
+    return 0 if report.within_bounds() else 1
+
+
 def _replay(options: argparse.Namespace) -> int:
     from harness.algoperf_facts import of_suite
     from harness.records import RecordStore
@@ -371,6 +380,7 @@ _VERBS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "calibrate": _calibrate,
     "targets": _targets,
     "perf": _perf,
+    "scale": _scale,
     "replay": _replay,
     "ui": _ui,
     "workloads": _workloads,

@@ -9,7 +9,6 @@ import gc
 import gzip
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -82,8 +81,15 @@ class RecordStore:
     def brief(self) -> tuple[list[Stored], list[str]]:
         """The same in brief, in a small part of the time and of the memory: most of a record is its curve."""
         warnings: list[str] = []
-        with _no_collection():
+        # Python need not look for garbage among what is read here: it takes as long as reading it, again and again.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
             return list(self.scan(warnings)), warnings
+        finally:
+            gc.freeze()
+            if collecting:
+                gc.enable()
 
     def scan(self, warnings: list[str]) -> Iterator[Stored]:
         """One by one what `brief` lists. Adds to `warnings` as it goes; holds the keys that it has seen."""
@@ -122,15 +128,3 @@ def _lines(path: Path, parse: Callable[[bytes], _T], warnings: list[str]) -> Ite
                 warnings.append(f"{path}:{number} is not a record and was left out ({error})")
             else:
                 yield start, parsed
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keeps Python from looking for garbage, which takes long among very many objects that are all in use."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from harness.algoperf_facts import of_suite
 from harness.records import RecordStore
-from harness.rules import REFERENCE
+from harness.rules import DEFAULT_MIRROR_S, REFERENCE
 from scoring import compare
 from scoring.board import build_board
 from scoring.export import export
@@ -35,14 +35,16 @@ def show_board(
     as_json: bool = False,
     tracking_uri: str | None = None,
     mirrored: bool = True,
+    mirror_s: float = DEFAULT_MIRROR_S,
 ) -> None:
     """Prints the board of these workloads (None for those seen) on the hardware with this fingerprint (None for the
     one with the most records), writes the whole one to files and brings MLflow up to date, unless `mirrored` is
-    False. With `compared` it only prints the board under all scores side by side.
+    False, for `mirror_s` seconds at most. With `compared` it only prints the board under all scores side by side.
 
     Raises RecordsError where there is nothing to show, UsageError for a bad setting.
     """
-    records, warnings = RecordStore(results, suite).read()
+    trials, warnings = RecordStore(results, suite).brief()
+    records = [each.record for each in trials]
     build = functools.partial(
         build_board, records, suite=suite, ruleset=ruleset, reference=REFERENCE, fingerprint=fingerprint
     )
@@ -67,20 +69,28 @@ def show_board(
     else:
         print(as_text(board, width=max(100, console.width), next_command="make ui"))
     # What files and MLflow show is the whole board by time: all that was ever run, and the variants of this bench.
-    whole = build(workloads=sorted(seen.union(workloads or ())))
+    everything = sorted(seen.union(workloads or ()))
+    whole = board if (by, list(board.workloads)) == ("time", everything) else build(workloads=everything)
     export(whole, results / suite / "board")
     console.print(f"Table and charts: {results / suite / 'board'}", highlight=False, soft_wrap=True)
     if not mirrored:
         return
     from scoring.mirror import MirrorError, default_uri, mirror
 
-    doing = f"bringing MLflow up to date with {len(records)} trials (a fresh store takes some minutes a thousand)"
+    doing = f"bringing MLflow up to date with {len(records)} trials, for {mirror_s:.0f} s at most"
     if not console.is_terminal and len(records) >= _MANY:
         console.print(doing, highlight=False, soft_wrap=True)
     try:
         with console.status(doing):
-            mirror(records, [whole], tracking_uri=tracking_uri or default_uri(results))
+            uri = tracking_uri or default_uri(results)
+            report = mirror(trials, [whole], tracking_uri=uri, patience_s=mirror_s)
     except MirrorError as error:
         console.print(f"warning: {error}", markup=False)
     else:
+        if report.behind or report.rows_behind:
+            done, wanted = len(trials) - report.behind, f"{len(trials):,} trials"
+            if report.rows_behind:
+                wanted += f" and {len(whole.rows) - report.rows_behind:,} of {len(whole.rows):,} rows"
+            told = f"MLflow: {done:,} of {wanted} mirrored in {mirror_s:.0f} s; `make leaderboard` goes on"
+            console.print(told, highlight=False, soft_wrap=True)
         console.print("In the browser: make ui", highlight=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -124,7 +125,7 @@ class Board:
             "reference": self.reference,
             "score": self.score,
             "by": self.by,
-            "rows": [_plain(asdict(row)) for row in self.rows],
+            "rows": [_plain(vars(row)) for row in self.rows],
             "warnings": list(self.warnings),
         }
 
@@ -300,13 +301,15 @@ def _cells(
 
 def _studies(results: np.ndarray, sustained: np.ndarray) -> dict[str, Any]:
     """The fields of a Cell that come from its studies' results on the board's axis [K]."""
-    hits = results[np.isfinite(results)]
-    firm = sustained[~np.isnan(sustained)]
+    # Plain numbers, as they are few: numpy would take ten times as long.
+    there = [result for result in results.tolist() if not math.isnan(result)]
+    hits = sorted(result for result in there if math.isfinite(result))
+    firm = [flag for flag in sustained.tolist() if not math.isnan(flag)]
     return {
-        "studies": int((~np.isnan(results)).sum()),
+        "studies": len(there),
         "studies_reached": len(hits),
-        "spread": float((hits.max() - hits.min()) / np.median(hits)) if len(hits) > 1 else None,
-        "sustained": bool(firm.all()) if len(firm) else None,
+        "spread": (hits[-1] - hits[0]) / statistics.median(hits) if len(hits) > 1 else None,
+        "sustained": all(firm) if firm else None,
     }
 
 
@@ -340,6 +343,8 @@ def _profile(values: np.ndarray, names: Sequence[str]) -> Profile:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Cell):  # vars, as dataclasses.asdict copies every value
+        return _plain(vars(value))
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

@@ -82,19 +82,25 @@ def draw_medians(
     if draws < 1:
         raise ValueError(f"draws is {draws}, expected 1 or more")
     medians, cumulative = _medians_by_law(studies)
-    places = np.zeros((draws, len(names), len(workloads)), np.uint16)
+    places = np.zeros((len(names), len(workloads), draws), np.uint16)
     counts = (~np.isnan(studies)).sum(axis=-1)
     keys = [[*name.encode("utf-8", "surrogatepass"), _NO_BYTE] for name in workloads]
+    uniform = np.empty((len(workloads), draws))
     for s, name in enumerate(names):
         own = [seed, *name.encode("utf-8", "surrogatepass"), _NO_BYTE]
         for w, key in enumerate(keys):
-            uniform = np.random.default_rng(own + key).random(draws)
-            places[:, s, w] = np.searchsorted(cumulative[int(counts[s, w])], uniform, side="right")
+            np.random.default_rng(own + key).random(out=uniform[w])
+        for n in np.unique(counts[s]):
+            alike = counts[s] == n
+            drawn = uniform if alike.all() else uniform[alike]
+            # As np.searchsorted(edges, drawn, "right"), in a tenth of the time where edges are few.
+            places[s, alike] = sum(drawn >= edge for edge in cumulative[int(n)])
     cells = len(names) * len(workloads)
     offsets = np.arange(cells).reshape(len(names), len(workloads)) * medians.shape[-1]
     size = max(1, CHUNK // cells)
     for start in range(0, draws, size):
-        yield medians.ravel()[offsets + places[start : start + size]]
+        part = np.ascontiguousarray(np.moveaxis(places[..., start : start + size], -1, 0))
+        yield medians.ravel()[offsets + part]
 
 
 def _medians_by_law(studies: Array) -> tuple[Array, dict[int, Array]]:

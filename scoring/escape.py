@@ -10,6 +10,8 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 
 def plain(text: str) -> str:
     """One line without control or invisible characters: those appear as escapes such as \\x1b."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

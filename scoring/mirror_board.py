@@ -6,7 +6,8 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,11 @@ class Leaderboard:
     charts: str
 
 
-def mirror_board(store: Store, board: Board, records: Sequence[Record]) -> tuple[Leaderboard, int, int]:
-    """Writes what changed of a board; where it is, the number of rows written and the number removed."""
+def mirror_board(
+    store: Store, board: Board, records: Sequence[Record], over: Callable[[], bool]
+) -> tuple[Leaderboard, int, int, int]:
+    """Writes what changed of a board, its best rows first, until `over`; where it is, how many rows were written,
+    how many removed, and how many are still to come."""
     trials = trials_experiment(store, board.suite).experiment_id
     charts = _write_charts(store, board, trials)
     experiment = _board_experiment(store, board)
@@ -71,14 +75,20 @@ def mirror_board(store: Store, board: Board, records: Sequence[Record]) -> tuple
             removed += name not in names
         else:
             present[name] = run
-    written = 0
+    own: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        own[record.submission].append(record)
+    written = behind = 0
     for row in board.rows:
-        own = [r for r in records if r.submission == row.submission]
-        written += _write_row(store, number, board, row, own, present.get(row.submission), link)
+        if over():
+            behind += 1
+        else:
+            run = present.get(row.submission)
+            written += _write_row(store, number, board, row, own[row.submission], run, link)
     leaderboard = Leaderboard(
         name=experiment.name, experiment_id=number, charts_experiment_id=trials, charts=charts
     )
-    return leaderboard, written, removed
+    return leaderboard, written, removed, behind
 
 
 def _board_experiment(store: Store, board: Board) -> Experiment:

@@ -6,10 +6,10 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.records import Evaluation, Outcome, Record, to_json
+from harness.records import Evaluation, Outcome, Record, Stored, to_json
 from scoring import escape
 from scoring.mlflow_store import (
     NOTE,
@@ -33,38 +33,61 @@ def board_of(record: Record) -> tuple[str, str, str]:
     return record.suite, record.ruleset, record.fingerprint
 
 
-def mirror_trials(store: Store, records: Sequence[Record]) -> tuple[int, int]:
-    """Adds the trials that are missing; how many, and how many were there."""
-    suites: dict[str, dict[str, dict[str, Record]]] = defaultdict(lambda: defaultdict(dict))
-    for record in records:
+def mirror_trials(store: Store, trials: Sequence[Stored], over: Callable[[], bool]) -> tuple[int, int, int]:
+    """Adds the trials that are missing, submission by submission, until `over`: how many it added, how many were
+    there, and how many are still to come."""
+    suites: dict[str, dict[str, dict[str, Stored]]] = defaultdict(lambda: defaultdict(dict))
+    for each in trials:
+        record = each.record
         group = digest(record.submission, record.ruleset, record.fingerprint)
-        suites[record.suite][group][digest(to_json(record))] = record
-    written = kept = 0
+        suites[record.suite][group][each.name] = each
+    written = kept = behind = 0
     for suite, groups in suites.items():
         experiment = trials_experiment(store, suite).experiment_id
         parents = {run.data.tags["pacer.group"]: run for run in store.runs(experiment, kind("submission"))}
-        for group, trials in groups.items():
+        for group, own in groups.items():
             # One tag on the parent says which trials are there, so that a call with nothing to do lists no trial.
-            state = digest(*sorted(trials))
             parent = parents.get(group)
-            if parent is not None and parent.data.tags.get("pacer.state") == state:
-                kept += len(trials)
-                continue
-            present = {
-                run.data.tags["pacer.record"]: run
-                for run in store.runs(experiment, f"tags.`pacer.member` = '{group}'")
-            }
-            parent_id = _write_parent(store, experiment, group, parent, list(trials.values()))
-            for name, record in trials.items():
-                run = present.get(name)
-                if run is not None and run.info.status != "RUNNING":
-                    kept += 1
-                    if run.data.tags.get(PARENT) != parent_id:  # someone deleted the former parent
-                        store.client.set_tag(run.info.run_id, PARENT, parent_id)
-                else:  # a run that still says RUNNING was left half-written: MLflow takes the same values again
-                    _write_trial(store, experiment, group, parent_id, name, record, run)
-                    written += 1
-            store.client.set_tag(parent_id, "pacer.state", state)
+            if parent is not None and parent.data.tags.get("pacer.state") == digest(*sorted(own)):
+                kept += len(own)
+            elif over():
+                behind += len(own)
+            else:
+                added, there = _mirror_group(store, experiment, group, parent, own, over)
+                written, kept, behind = written + added, kept + there, behind + len(own) - added - there
+    return written, kept, behind
+
+
+def _mirror_group(
+    store: Store,
+    experiment: str,
+    group: str,
+    parent: Run | None,
+    trials: Mapping[str, Stored],
+    over: Callable[[], bool],
+) -> tuple[int, int]:
+    """Adds the trials of one submission that are missing, until `over`; how many, and how many were there."""
+    present = {
+        run.data.tags["pacer.record"]: run for run in store.runs(experiment, f"tags.`pacer.member` = '{group}'")
+    }
+    parent_id = _write_parent(store, experiment, group, parent, [each.record for each in trials.values()])
+    written = kept = 0
+    for name, each in trials.items():
+        run = present.get(name)
+        if run is None and present:
+            # Mirrored by a version that wrote the line otherwise, and named the run by what it would have written.
+            run = present.get(digest(to_json(each.whole())))
+        if run is not None and run.info.status != "RUNNING":
+            kept += 1
+            if run.data.tags.get(PARENT) != parent_id:  # someone deleted the former parent
+                store.client.set_tag(run.info.run_id, PARENT, parent_id)
+        elif over():
+            break
+        else:  # a run that still says RUNNING was left half-written: MLflow takes the same values again
+            _write_trial(store, experiment, group, parent_id, name, each.whole(), run)
+            written += 1
+    else:
+        store.client.set_tag(parent_id, "pacer.state", digest(*sorted(trials)))
     return written, kept
 
 

@@ -7,11 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from rich import box
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from scoring import escape
 from scoring.board import Board, Cell, Row
@@ -29,7 +25,7 @@ def as_text(board: Board, *, width: int = 120, next_command: str = "make bench")
 
     Under the table: what its marks mean, the warnings, what broke trials, and the next command to run.
     """
-    rows = [[escape.plain(field) for field in _summary(board, row)] for row in board.rows]
+    rows = [[escape.plain(field) for field in fields] for fields in _summaries(board)]
     heads = [escape.plain(name) for name in board.workloads]
     cells = [[_cell(board, row.workloads[name]) for name in board.workloads] for row in board.rows]
     names = [[row[_NAME]] for row in rows]
@@ -50,7 +46,7 @@ def as_markdown(board: Board) -> str:
         [row.submission, *(_cell(board, row.workloads[name]) for name in board.workloads)] for row in board.rows
     ]
     lines = [escape.markdown(line) + "  " for line in _title(board)]
-    lines += ["", *_markdown_table(_HEADS, [_summary(board, row) for row in board.rows])]
+    lines += ["", *_markdown_table(_HEADS, _summaries(board))]
     lines += ["", *_markdown_table(("submission", *board.workloads), cells)]
     return "\n".join([*lines, "", *_notes(board, escape.markdown, bullet="- ")]).rstrip() + "\n"
 
@@ -96,8 +92,12 @@ def _cell(board: Board, cell: Cell) -> str:
     return f"{value_text(cell.value, board.by)}{'~' if cell.sustained is False else ''}{share}"
 
 
-def _summary(board: Board, row: Row) -> list[str]:
-    tied = Counter(other.tie_group for other in board.rows)[row.tie_group] > 1
+def _summaries(board: Board) -> list[list[str]]:
+    sizes = Counter(row.tie_group for row in board.rows)
+    return [_summary(board, row, tied=sizes[row.tie_group] > 1) for row in board.rows]
+
+
+def _summary(board: Board, row: Row, *, tied: bool) -> list[str]:
     p = row.p_ahead_of_next
     return [
         str(row.rank),
@@ -165,11 +165,8 @@ def _blocks(
 ) -> list[tuple[int, int]]:
     """Which workloads go into which table: (start, stop) for each; the first table has the scores as well."""
 
-    def columns(titles: Sequence[str], body: Sequence[Sequence[str]]) -> list[int]:
-        return [max(map(cell_len, column)) + _GAP for column in zip(titles, *body, strict=True)]
-
-    wide = columns(heads, cells)
-    scores = columns(_HEADS, rows)
+    wide = [width + _GAP for width in _widths(heads, cells)]
+    scores = [width + _GAP for width in _widths(_HEADS, rows)]
     if sum(scores) + sum(wide) <= width:
         return [(0, len(heads))]
     blocks = [(0, 0)]
@@ -183,15 +180,24 @@ def _blocks(
 
 
 def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An aligned table without ever wrapping or cutting a field. Text objects: no field is read as markup."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="")
-    for head in heads:
-        table.add_column(Text(head), justify="left" if head == "submission" else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(field) for field in row))
-    widest = sum(max(map(cell_len, column)) + 2 * _GAP for column in zip(heads, *rows, strict=True))
-    out = io.StringIO()
-    # An empty environment: FORCE_COLOR, COLUMNS and their like must not change what is written to a file.
-    console = Console(file=out, width=widest, color_system=None, legacy_windows=False, _environ={})
-    console.print(table)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    """An aligned table without ever wrapping or cutting a field; "submission" heads a column of words."""
+    widths = _widths(heads, rows)
+    flush_left = [head == "submission" for head in heads]
+    lines = []
+    for fields in (heads, *rows):
+        padded = [
+            field + " " * (width - _width(field)) if left else " " * (width - _width(field)) + field
+            for field, width, left in zip(fields, widths, flush_left, strict=True)
+        ]
+        lines.append((" " * (_GAP + 1)).join(padded).rstrip())
+    lines.insert(1, "─" * (sum(widths) + (_GAP + 1) * (len(widths) - 1)))
+    return "\n".join(lines)
+
+
+def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Columns of the terminal that each column of the table takes."""
+    return [max(map(_width, column)) for column in zip(heads, *rows, strict=True)]
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)

@@ -13,6 +13,8 @@ from harness.errors import UsageError
 from harness.plan import Settings
 from harness.records import RecordStore
 from harness.rules import DEFAULT_WORKLOADS
+from scoring.board import Board
+from scoring.mirror import MirrorReport
 from tests.scoring.build import record
 from workloads import registry
 
@@ -176,7 +178,12 @@ def test_the_demo_shows_the_published_leaderboards(
     logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirrored, served = [], []
-    monkeypatch.setattr("scoring.mirror.mirror", lambda records, boards, **_: mirrored.extend(boards))
+
+    def mirror(records: object, boards: list[Board], **_: object) -> MirrorReport:
+        mirrored.extend(boards)
+        return MirrorReport()
+
+    monkeypatch.setattr("scoring.mirror.mirror", mirror)
     monkeypatch.setattr("scoring.mlflow_view.serve", lambda results, **_: served.append(results))
     assert cli.main(["demo", "--results", str(tmp_path), "--logs", str(logs)]) == 0
     out = capsys.readouterr().out
