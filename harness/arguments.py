@@ -197,6 +197,7 @@ def parser() -> argparse.ArgumentParser:
     scale.add_argument(
         "--trials-planned", type=_at_least_one, default=100_000, metavar="N", help="of the bench (100,000)"
     )
+    scale.add_argument("--mirror-s", type=float, default=20.0, metavar="N", help="seconds for MLflow (20)")
     replay = verb("replay", "what stopping trials early would have saved, and done to scores")
     replay.add_argument("--policy", metavar="A,B", help="only these: exact, give-up, forecast")
     replay.add_argument("--reference", metavar="X", help="what the anchored score and the cut compare with")

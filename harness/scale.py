@@ -1,8 +1,8 @@
 """`make scale`: what the harness itself costs as trials, submissions and records grow. It trains nothing.
 
-Plan, schedule, race, records, progress, board and mirror are those of a bench; only what a trial does inside its Ray
-task is replaced, by recorded curves. What is out of bounds is said, and the exit status is 1. Figures of a run are
-in docs/scale.md.
+Plan, schedule, race, records, progress, board and mirror are those of a bench; only what a trial does inside its
+Ray task is replaced, by recorded curves. What is out of bounds is said, and the exit status is 1. Figures of a run
+are in docs/scale.md.
 """
 
 from __future__ import annotations
@@ -101,23 +101,24 @@ class ScaleReport:
             else f"; its growth is judged from {_SETTLED:,} trials on"
         )
         lines = [
-            f"{self.trials:,} trials: {self.submissions:,} submissions x {_WORKLOADS} workloads x {_STUDIES} studies,"
-            f" on {self.devices} x {self.hardware}",
-            f"through Ray   {self.rate:.0f} trials/s (at least {_RATE_BOUND:.0f}), of a driver's core"
-            f" {self.driver_cpu_ms:.2f} ms a trial",
+            f"{self.trials:,} trials: {self.submissions:,} submissions x {_WORKLOADS} workloads x {_STUDIES} studies",
+            f"on {self.devices} x {self.hardware}",
+            f"through Ray   {self.rate:.0f} trials/s (at least {_RATE_BOUND:.0f}), "
+            f"{self.driver_cpu_ms:.2f} ms of the driver's core a trial",
             f"driver        {self.peak_mb:.0f} MB at its peak{grown}",
-            f"resume        {self.resume_s:.1f} s until {self.trials:,} records are read and the rest is planned"
-            f" (at most {_RESUME_BOUND_S:.0f})",
-            f"leaderboard   {self.board_s:.1f} s as it is typed (at most {_BOARD_BOUND_S:.0f}): reading"
-            f" {self.reading_s:.1f}, scores with 2,000 draws {self.scoring_s:.1f}, the rest starting, printing, charts",
-            f"MLflow        {self.mirrored:.0f} trials/s, after the bench and so never beside a trial; {self.mirror_said}",
+            f"resume        {self.resume_s:.1f} s (at most {_RESUME_BOUND_S:.0f}) until {self.trials:,} records are "
+            "read and the rest is planned",
+            f"leaderboard   {self.board_s:.1f} s (at most {_BOARD_BOUND_S:.0f}) as it is typed: {self.reading_s:.1f} s "
+            f"reading, {self.scoring_s:.1f} s scores with 2,000 draws, else start, tables and charts",
+            f"MLflow        {self.mirrored:.0f} trials/s, after the bench and never beside a trial:",
+            f"              {self.mirror_said}",
             "",
             *(each.as_text() for each in self.growth),
         ]
         return "\n".join([*lines, *(f"out of bounds: {text}" for text in self.complaints())])
 
 
-def scale(trials: int, console: Console, *, mirror_s: float = 20.0) -> ScaleReport:
+def scale(trials: int, console: Console, *, mirror_s: float) -> ScaleReport:
     """Measures a bench of so many trials, rounded up to whole submissions, its records, board and mirror."""
     with tempfile.TemporaryDirectory(prefix="pacer-scale-") as folder:
         curves = Path(folder) / "curves"
