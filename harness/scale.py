@@ -100,18 +100,18 @@ class ScaleReport:
             if self.settled_mb is not None and self.bytes_per_trial is not None
             else f"; its growth is judged from {_SETTLED:,} trials on"
         )
+        shape = f"{self.submissions:,} submissions x {_WORKLOADS} workloads x {_STUDIES} studies"
         lines = [
-            f"{self.trials:,} trials: {self.submissions:,} submissions x {_WORKLOADS} workloads x {_STUDIES} studies",
-            f"on {self.devices} x {self.hardware}",
+            f"{self.trials:,} trials, {shape}, on {self.devices} x {self.hardware}",
             f"through Ray   {self.rate:.0f} trials/s (at least {_RATE_BOUND:.0f}), "
             f"{self.driver_cpu_ms:.2f} ms of the driver's core a trial",
             f"driver        {self.peak_mb:.0f} MB at its peak{grown}",
-            f"resume        {self.resume_s:.1f} s (at most {_RESUME_BOUND_S:.0f}) until {self.trials:,} records are "
-            "read and the rest is planned",
-            f"leaderboard   {self.board_s:.1f} s (at most {_BOARD_BOUND_S:.0f}) as it is typed: {self.reading_s:.1f} s "
-            f"reading, {self.scoring_s:.1f} s scores with 2,000 draws, else start, tables and charts",
-            f"MLflow        {self.mirrored:.0f} trials/s, after the bench and never beside a trial:",
-            f"              {self.mirror_said}",
+            f"resume        {self.resume_s:.1f} s (at most {_RESUME_BOUND_S:.0f}) to read {self.trials:,} records "
+            "and plan the rest",
+            f"leaderboard   {self.board_s:.1f} s (at most {_BOARD_BOUND_S:.0f}) as it is typed: reading "
+            f"{self.reading_s:.1f} s, scores {self.scoring_s:.1f} s, else start, tables and charts",
+            f"MLflow        {self.mirrored:.0f} trials/s, after the bench and never beside a trial: "
+            f"{self.mirror_said}",
             "",
             *(each.as_text() for each in self.growth),
         ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.plan import Settings, Trial, plan
+from harness.plan import Recorded, Settings, Trial, plan
 from submissions.registry import SubmissionRef, resolve
 from workloads import registry
 from workloads.base import Workload
@@ -80,3 +80,33 @@ def test_another_text_or_machine_is_another_result() -> None:
     )
     assert edited.key(workload, "here") != trial.key(workload, "here")
     assert trial.key(workload, "there") != trial.key(workload, "here")
+
+
+def test_recorded_keys_count_where_they_are_asked_for() -> None:
+    trials = make(settings(trials=2, ruleset="external"))
+    wanted = settings(trials=2, ruleset="external")
+    known = Recorded(wanted, WORKLOADS, SUBMISSIONS, "here")
+    for key in keys(trials)[::2]:
+        known.add(key)
+        known.add(key)
+    assert len(known) == len(trials) / 2
+    assert [key in known for key in keys(trials)] == [True, False] * (len(trials) // 2)
+    assert list(plan(wanted, WORKLOADS, SUBMISSIONS, PACE, known, "here")) == trials[1::2]
+    before = len(known)
+    for place, other in enumerate(("base", "w", "0", "x", "0", "self", 1, 2, 2, "there")):
+        strange = list(keys(trials)[1])
+        strange[place] = other
+        known.add(tuple(strange))
+        assert tuple(strange) not in known
+    assert len(known) == before
+
+
+def test_a_plan_is_a_sequence_of_trials_that_are_made_when_asked_for() -> None:
+    made = plan(settings(), WORKLOADS, SUBMISSIONS, PACE, (), "here")
+    assert made[0] == make()[0]
+    assert made[-2:] == make()[-2:]
+    with pytest.raises(IndexError):
+        made[len(made)]
+    assert made.sizes() == {
+        w.name: (4, next(t.budget_s for t in make() if t.workload == w.name)) for w in WORKLOADS
+    }

@@ -14,8 +14,9 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from harness.errors import UsageError
-from harness.records import Evaluation, Failure, Outcome
+from harness.records import Evaluation, Failure, Outcome, RecordStore, stored, to_json
 from scoring import export
+from scoring import mirror as mirrors
 from scoring.board import build_board
 from scoring.mirror import MirrorError, default_uri, find_leaderboards, leaderboard_url, mirror
 from scoring.mlflow_store import cut, legal, readable
@@ -225,6 +226,44 @@ def test_only_what_is_missing_is_written(uri):
     assert mirror(records, tracking_uri=uri).trials == 2
     assert mirror(records[:3], tracking_uri=uri).trials == 0  # fewer records take nothing away
     assert len(runs(uri, "pacer/mini", "trial")) == 6
+
+
+def test_what_its_time_does_not_reach_to_is_left_to_the_next_call(uri, monkeypatch):
+    records = table(TIMES)
+    report = mirror(records, [board(records)], tracking_uri=uri, patience_s=0.0)
+    assert (report.trials, report.behind, report.rows_written, report.rows_behind) == (0, 6, 0, 3)
+    seconds = iter(range(100))
+    monkeypatch.setattr(mirrors.time, "monotonic", lambda: next(seconds))  # one at each look
+    parts = [mirror(records, tracking_uri=uri, patience_s=4) for _ in range(4)]
+    assert sum(part.trials for part in parts) == 6
+    assert all(part.trials + part.kept + part.behind == 6 for part in parts)
+    assert 0 < parts[0].behind < 6
+    assert parts[-1].behind == 0
+    assert len(runs(uri, "pacer/mini", "trial")) == 6
+
+
+def test_a_record_of_an_older_version_is_mirrored_once(uri, tmp_path):
+    """Its run is named by the line that the version then would have written, not by the line that is on disk."""
+    store = RecordStore(tmp_path, "mini")
+    fields = json.loads(to_json(record("muon", "digits")))
+    del fields["digest"], fields["worker"]
+    store.folder.mkdir()
+    store.path.write_text(json.dumps(fields) + "\n")
+    assert mirror(store.read()[0], tracking_uri=uri).trials == 1
+    (brief,), _ = store.brief()
+    assert brief.name != stored(brief.whole()).name
+    report = mirror([brief], tracking_uri=uri)
+    assert (report.trials, report.kept) == (0, 1)
+
+
+def test_trials_of_a_store_are_mirrored_whole(uri, tmp_path):
+    store = RecordStore(tmp_path, "mini")
+    store.append(record("muon", "digits", 2.5, values=(0.2, 0.5, 0.6, 0.95)))
+    assert mirror(store.brief()[0], tracking_uri=uri).trials == 1
+    (trial,) = runs(uri, "pacer/mini", "trial")
+    assert len(MlflowClient(uri).get_metric_history(trial.info.run_id, "curve/validation")) == 4
+    assert trial.data.tags["ledger"] == "setup 0.50 s, training 2.50 s"
+    assert mirror(store.read()[0], tracking_uri=uri).kept == 1
 
 
 def test_a_trial_that_was_left_half_written_is_completed(uri):
