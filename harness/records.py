@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import gzip
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from harness.brief import Brief, Stored, at, itself, stored, whole_line
 from harness.errors import RecordsError
+from harness.lines import Line, brief_lines, lines
 from harness.record import (
     SCHEMA,
     Evaluation,
@@ -74,18 +75,19 @@ class RecordStore:
         warnings: list[str] = []
         records: dict[tuple[str | int, ...], Record] = {}
         for path in (self.archive, self.path):
-            for _, record in _lines(path, from_json, warnings):
+            for _, record in _made(path, lines(path, from_json), warnings):
                 records.setdefault(record.key, record)
         return list(records.values()), warnings
 
     def brief(self) -> tuple[list[Stored], list[str]]:
-        """The same in brief, in a small part of the time and of the memory: most of a record is its curve."""
+        """The same in brief, in a small part of the time and of the memory, as most of a record is its curve; with
+        all cores where there are very many."""
         warnings: list[str] = []
         # Python need not look for garbage among what is read here: it takes as long as reading it, again and again.
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return list(self.scan(warnings)), warnings
+            return list(self._stored(brief_lines(self.path), warnings)), warnings
         finally:
             gc.freeze()
             if collecting:
@@ -93,10 +95,12 @@ class RecordStore:
 
     def scan(self, warnings: list[str]) -> Iterator[Stored]:
         """One by one what `brief` lists. Adds to `warnings` as it goes; holds the keys that it has seen."""
+        return self._stored(lines(self.path, Brief()), warnings)
+
+    def _stored(self, appended: Iterable[Line[tuple[Record, str]]], warnings: list[str]) -> Iterator[Stored]:
         seen: set[tuple[str | int, ...]] = set()
-        brief = Brief()
-        for path, parse in ((self.archive, whole_line), (self.path, brief)):
-            for offset, (record, name) in _lines(path, parse, warnings):
+        for path, found in ((self.archive, lines(self.archive, whole_line)), (self.path, appended)):
+            for offset, (record, name) in _made(path, found, warnings):
                 if record.key not in seen:
                     seen.add(record.key)
                     # An archive is brief already, and cannot be read from its middle.
@@ -112,19 +116,10 @@ class RecordStore:
         os.replace(unfinished, self.archive)
 
 
-def _lines(path: Path, parse: Callable[[bytes], _T], warnings: list[str]) -> Iterator[tuple[int, _T]]:
-    """What `parse` makes of each line of a file that may be there, with the line's place in it."""
-    if not path.exists():
-        return
-    offset = 0
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            start, offset = offset, offset + len(line)
-            if line == b"\n":
-                continue
-            try:
-                parsed = parse(line.removesuffix(b"\n"))
-            except ValueError as error:
-                warnings.append(f"{path}:{number} is not a record and was left out ({error})")
-            else:
-                yield start, parsed
+def _made(path: Path, found: Iterable[Line[_T]], warnings: list[str]) -> Iterator[tuple[int, _T]]:
+    """The place of each line and what was made of it; adds to `warnings` where nothing could be."""
+    for line in found:
+        if line.problem:
+            warnings.append(f"{path}:{line.number} is not a record and was left out ({line.problem})")
+        elif line.made is not None:
+            yield line.offset, line.made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from harness.records import RecordStore
 from harness.rules import DEFAULT_MIRROR_S, REFERENCE
 from scoring import compare
 from scoring.board import build_board
-from scoring.export import export
 from scoring.rules import RULES
 from scoring.tables import as_text
 
@@ -68,6 +68,9 @@ def show_board(
         print(json.dumps({**board.as_json(), "warnings": [*board.warnings, *warnings]}, allow_nan=False, indent=1))
     else:
         print(as_text(board, width=max(100, console.width), next_command="make ui"))
+    sys.stdout.flush()
+    from scoring.export import export  # the packages that draw take two seconds to import
+
     # What files and MLflow show is the whole board by time: all that was ever run, and the variants of this bench.
     everything = sorted(seen.union(workloads or ()))
     whole = board if (by, list(board.workloads)) == ("time", everything) else build(workloads=everything)

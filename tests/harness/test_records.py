@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import lines
 from harness.errors import RecordsError
 from harness.records import Evaluation, Failure, Outcome, Record, RecordStore, from_json, to_json
 from scoring.board import build_board
@@ -223,11 +224,11 @@ def test_reading_in_brief_leaves_out_what_reading_does(tmp_path: Path) -> None:
     store.write_archive([record(study=0)])
     for each in (record(study=1), replace(record(study=1), wall_s=99.0), record(study=0)):
         store.append(each)
-    lines = [to_json(record(study=study)).encode() for study in (2, 3, 4)]
-    old = {k: v for k, v in json.loads(lines[2]).items() if k not in ("digest", "guards", "worker")}
+    made = [to_json(record(study=study)).encode() for study in (2, 3, 4)]
+    old = {k: v for k, v in json.loads(made[2]).items() if k not in ("digest", "guards", "worker")}
     with open(store.path, "ab") as file:
         file.write(
-            b"\n".join([lines[0][:300], b"", b"[1]", b"{}", lines[1].replace(b"0.95", b"0.96"), b"\xff"]) + b"\n"
+            b"\n".join([made[0][:300], b"", b"[1]", b"{}", made[1].replace(b"0.95", b"0.96"), b"\xff"]) + b"\n"
         )
         file.write(json.dumps(old).encode())
     whole, said = store.read()
@@ -246,3 +247,25 @@ def test_a_board_of_records_in_brief_is_that_of_whole_ones(tmp_path: Path) -> No
     for score in ("anchored", "algoperf-published"):
         made = [build_board(records, suite="mini", score=score, draws=20).as_json() for records in (whole, brief)]
         assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_large_file_is_read_by_processes_side_by_side(
+    broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RecordStore(tmp_path, "mini")
+    store.extend(record(study=study) for study in range(40))
+    good = store.path.read_bytes().splitlines()
+    good[5], good[17], good[33], good[34] = b"half a li", b"", good[30], b"[]"
+    store.path.write_bytes(b"\n".join(good[:-1]))  # the last line is not ended
+    monkeypatch.setattr(lines, "_PART", 1000)
+    monkeypatch.setattr(lines.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    if broken:  # the processes do not come up: what they were to read is read here
+        monkeypatch.setattr(lines.sys, "executable", "/bin/false")
+    assert len(lines._cuts(store.path)) == 4
+    whole, said = store.read()
+    brief, said_in_brief = store.brief()
+    assert [each.record.key for each in brief] == [each.key for each in whole]
+    assert [each.whole() for each in brief] == whole
+    assert said == said_in_brief
+    assert [line.split(":")[1].split()[0] for line in said] == ["6", "35"]
