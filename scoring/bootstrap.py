@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from math import comb
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def draw_medians(
     for s, name in enumerate(names):
         own = [seed, *name.encode("utf-8", "surrogatepass"), _NO_BYTE]
         for w, key in enumerate(keys):
-            np.random.default_rng(own + key).random(out=uniform[w])
+            np.random.default_rng(_words(own + key)).random(out=uniform[w])
         for n in np.unique(counts[s]):
             alike = counts[s] == n
             drawn = uniform if alike.all() else uniform[alike]
@@ -101,6 +102,11 @@ def draw_medians(
     for start in range(0, draws, size):
         part = np.ascontiguousarray(np.moveaxis(places[..., start : start + size], -1, 0))
         yield medians.ravel()[offsets + part]
+
+
+def _words(entropy: list[int]) -> Any:
+    """The same entropy as numpy takes it in quicker, where it can."""
+    return np.array(entropy, np.uint32) if entropy[0] < 2**32 else entropy
 
 
 def _medians_by_law(studies: Array) -> tuple[Array, dict[int, Array]]:
