@@ -24,6 +24,7 @@ from rich.console import Console
 
 from harness import machine, recorded, schedule
 from harness.bench import keep, take_stock
+from harness.cluster import connected
 from harness.growth import Growth, measured
 from harness.import_algoperf import import_logs, leaderboards
 from harness.machine import ROOT
@@ -31,6 +32,7 @@ from harness.plan import Plan, Settings, plan
 from harness.progress import TrialProgress
 from harness.racing import Race
 from harness.records import Record, RecordStore, Stored
+from harness.reporter import Reporter
 from harness.rules import REFERENCE
 from scoring.board import build_board
 from scoring.mirror import default_uri, mirror
@@ -243,13 +245,15 @@ def _run(bench: _Bench, console: Console) -> _Ran:
         memory.append((number, _peak_mb()))
         console.print(f"{number:,} trials in {since:.1f} s, driver {memory[-1][1]:.0f} MB", highlight=False)
 
-    with schedule.cluster(bench.settings.ray_address) as devices, _log(bench) as log:
+    with connected(bench.settings, console) as cluster, _log(bench) as log:
         trials, race = bench.ready(log)
-        progress = TrialProgress(trials, devices, log)
+        progress = TrialProgress(trials, cluster.devices, log)
         cpu_s = time.process_time()
-        results = schedule.run(trials, devices, race.rule, progress.repeated, recorded.perform)
-        _, lost = keep(watched(results), bench.settings, bench.store, race, progress)
+        with Reporter(bench.settings, cluster, progress) as reporter:
+            results = schedule.run(trials, cluster, race.rule, reporter.watch, recorded.perform)
+            _, lost = keep(watched(results), bench.settings, bench.store, race, reporter)
         cpu_s = time.process_time() - cpu_s
+        devices = cluster.devices
     if lost:
         console.print(f"{lost} trials were lost")
     return _Ran(
