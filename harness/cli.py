@@ -168,6 +168,8 @@ def _show_board(
         as_json=options.json,
         tracking_uri=options.tracking_uri,
         mirrored=options.mirror,
+        devices=options.devices,
+        compiled=options.compiled,
     )
 
 

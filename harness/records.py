@@ -80,7 +80,7 @@ class Record:
     model's; `state_bytes` is what the submission keeps beside them, at the first evaluation. `guards` names what
     the kernel kept the submission from, none where it could do as it liked, None where that is not known; `resumed`
     counts how often the trial went on from a checkpoint. `skipped` evaluations came before those that are here, in
-    an archive.
+    an archive. `devices` counts those that shared each batch; `compiled` says whether the model was.
     """
 
     suite: str
@@ -122,6 +122,8 @@ class Record:
     guards: tuple[str, ...] | None = None
     resumed: int = 0
     skipped: int = 0
+    devices: int = 1
+    compiled: bool = False
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -173,8 +175,9 @@ def to_json(record: Record) -> str:
         "failure": record.failure and vars(record.failure),
     }
     fields = vars(record) | nested
-    if not record.skipped:  # as it is everywhere but in archives
-        del fields["skipped"]
+    for name in _ABSENT:
+        if fields[name] == _ABSENT[name]:
+            del fields[name]
     text = json.dumps(fields, allow_nan=False, separators=(",", ":"))
     return f'{text[:-1]},"digest":"{_digest(text)}"}}'
 
@@ -222,6 +225,9 @@ def compact(record: Record) -> Record:
         **{name: round(getattr(record, name), 4) for name in _SECONDS},
     )
 
+
+_ABSENT = {"skipped": 0, "devices": 1, "compiled": False}
+"""What a record's line leaves out, being so in nearly all, and in all of earlier versions."""
 
 _SECONDS = ("budget_s", "evaluation_period_s", "wall_s", "started", "clock_started", "ended")
 

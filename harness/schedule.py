@@ -1,4 +1,4 @@
-"""Has trials run through Ray: a task a trial on an exclusive core, on any node of the right hardware."""
+"""Has trials run through Ray: a task a trial on exclusive cores, on any node of the right hardware."""
 
 from __future__ import annotations
 
@@ -111,6 +111,6 @@ def _passing(error: ray.exceptions.RayError) -> bool:
 @ray.remote(max_retries=0)
 def _run(trial: Trial, desk: Desk) -> Record:
     trial = dataclasses.replace(trial, data=machine.writable(trial.data))
-    with machine.exclusive_core() as core:
-        desk.started(trial.place, core)
-        return run_trial(trial, core, desk)
+    with machine.exclusive_cores(trial.devices) as cores:
+        desk.started(trial.place, cores[0])
+        return run_trial(trial, cores, desk)
