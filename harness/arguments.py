@@ -45,6 +45,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
         hardware=getattr(options, "hardware", None),
         limits=_limits(options),
         checkpoint_s=getattr(options, "checkpoint_s", Settings.checkpoint_s),
+        devices=getattr(options, "devices", Settings.devices),
+        compiled=getattr(options, "compiled", Settings.compiled),
     )
 
 
@@ -111,6 +113,11 @@ def parser() -> argparse.ArgumentParser:
     allowed.add_argument("--processes", type=_at_least_one, metavar="N", help="processes and threads (64)")
     allowed.add_argument("--file-mib", type=_at_least_one, metavar="N", help="size of a file (256)")
     allowed.add_argument("--stall-s", type=float, metavar="N", help="seconds without a finished step (900)")
+    how = argparse.ArgumentParser(add_help=False)
+    how.add_argument("--devices", type=_at_least_one, default=1, metavar="N", help="that share each batch (1)")
+    how.add_argument(
+        "--compile", action="store_true", dest="compiled", help="models by torch.compile, off the clock"
+    )
     board = argparse.ArgumentParser(add_help=False)
     board.add_argument("--score", choices=("anchored", "algoperf", "algoperf-published"), default="anchored")
     board.add_argument("--compare", action="store_true", help="the ranks and scores of all these side by side")
@@ -127,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
     def verb(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return verbs.add_parser(name, help=text, description=text, parents=[common, *parents])
 
-    bench = verb("bench", "run what is missing, then print the leaderboard", machine_readable, limits, board)
+    bench = verb("bench", "run what is missing, then print the leaderboard", machine_readable, limits, how, board)
     bench.add_argument("--submissions", metavar="A,B", help="names, .py files or classes like torch.optim:RMSprop")
     bench.add_argument("--submission", metavar="X", action="append", help="one more beside the default ones")
     bench.add_argument("--studies", type=_at_least_one, default=3, help="independent repeats (3)")
@@ -151,7 +158,7 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--budget-h", type=float, default=1.0, metavar="N", help="hours of device time for that (1)")
     verb("status", "what a bench is doing, from another terminal", machine_readable)
-    leaderboard = verb("leaderboard", "print the leaderboard again", machine_readable, board)
+    leaderboard = verb("leaderboard", "print the leaderboard again", machine_readable, how, board)
     leaderboard.add_argument("--hardware", metavar="FINGERPRINT", help="whose board (that with the most records)")
     imports = verb("import-algoperf", "read AlgoPerf's published logs into a suite of their own")
     imports.add_argument("folder", metavar="DIR", help="the folder that holds the submissions, or one above it")
@@ -164,7 +171,7 @@ def parser() -> argparse.ArgumentParser:
     archive = verb("archive", "keep what a board needs of the records, small enough for a repository")
     archive.add_argument("--to", metavar="FOLDER", required=True, help="another folder of records")
     archive.add_argument("--submissions", metavar="A,B", help="only these, as they are named on the board")
-    trial = verb("trial", "run one trial of a bench, where neither Ray nor MLflow is needed", limits)
+    trial = verb("trial", "run one trial of a bench, where neither Ray nor MLflow is needed", limits, how)
     trial.add_argument("--workload", metavar="W", required=True)
     trial.add_argument("--submission", metavar="X", required=True)
     trial.add_argument("--study", type=_from_zero, default=0, metavar="N", help="whose draws it has, from 0 up (0)")
@@ -175,9 +182,9 @@ def parser() -> argparse.ArgumentParser:
     trial.add_argument(
         "--record", metavar="FILE", help="add the record to it, as a line of RESULTS/SUITE/trials.jsonl (print it)"
     )
-    check = verb("check", "try a submission on every workload for a few steps", limits)
+    check = verb("check", "try a submission on every workload for a few steps", limits, how)
     check.add_argument("--submission", metavar="A,B", required=True, help="names, .py files, classes, or all")
-    verify = verb("verify", "repeat recorded trials and say whether losses and times are the same", limits)
+    verify = verb("verify", "repeat recorded trials and say whether losses and times are the same", limits, how)
     verify.add_argument("--submission", metavar="X", required=True)
     verify.add_argument("--count", type=_at_least_one, default=1, metavar="N", help="trials a workload (1)")
     calibrate = verb("calibrate", "find one point of a submission's space for all workloads together")

@@ -8,6 +8,7 @@ core of its own a trial has nobody to make it meanwhile, and a thread costs the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,10 @@ class EpochBatches:
 
     Where `lengths` are given, each run of `group` examples of the permutation is of like length. The order depends
     on `seed` alone and not on the sizes asked for in earlier epochs. `examples` counts every example handed out.
+
+    Of `ranks` devices each has batches of its own, which are asked for the same: `next` hands out the part of rank
+    `rank`, every so manieth example, so that the parts are of like length. A batch with fewer examples than there
+    are ranks is everybody's. `take` hands out all the rows asked for, and `shared` makes the rank's part of that.
     """
 
     def __init__(
@@ -33,6 +38,8 @@ class EpochBatches:
         seed: int,
         lengths: np.ndarray | None = None,
         group: int = 1,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self._arrays = arrays
         self._collate = collate
@@ -40,14 +47,16 @@ class EpochBatches:
         self._lengths, self._group = lengths, group
         self._order = np.empty(0, np.int64)
         self._at = 0
+        self._rank, self._ranks = rank, ranks
+        self._taken: Batch | None = None
         self.size = len(next(iter(arrays.values())))
         self.examples = 0
 
     @classmethod
-    def of(cls, workload: Workload, arrays: Arrays, seed: int) -> EpochBatches:
+    def of(cls, workload: Workload, arrays: Arrays, seed: int, rank: int = 0, ranks: int = 1) -> EpochBatches:
         """The batches of a workload's training split."""
         lengths = None if workload.lengths is None else workload.lengths(arrays)
-        return cls(arrays, workload.collate, seed, lengths, workload.batch_size)
+        return cls(arrays, workload.collate, seed, lengths, workload.batch_size, rank, ranks)
 
     def next(self, size: int) -> Batch:
         """The next `size` examples of the epoch. Raises ValueError where an epoch has fewer."""
@@ -60,7 +69,8 @@ class EpochBatches:
             self._at = 0
         index = self._order[self._at : self._at + size]
         self._at += size
-        return self.take(index)
+        self.examples += size
+        return self._part(index)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the walk through the examples stands: plain values and a tensor."""
@@ -75,7 +85,30 @@ class EpochBatches:
     def take(self, index: np.ndarray) -> Batch:
         """The examples of these row numbers, int64 of shape [examples]."""
         self.examples += len(index)
-        return self._collate(self._arrays, index)
+        batch = self._collate(self._arrays, index)
+        self._taken = batch if self._ranks > 1 else None
+        return batch
+
+    def shared(self, batch: Batch, same: Callable[[np.ndarray], bool]) -> Batch:
+        """This rank's part of the batch that was taken last, and any other batch as it is.
+
+        `same` says whether all ranks hold the same row numbers; raises ValueError where they took different rows.
+        """
+        if batch is not self._taken or self._taken is None:
+            return batch
+        self._taken = None
+        index = batch.index.numpy()
+        if not same(index):
+            raise ValueError(
+                "the ranks took different rows for one batch, expected the same on all: choose by what all of them "
+                "have, as submissions.ranks.gathered gives it"
+            )
+        return self._part(index)
+
+    def _part(self, index: np.ndarray) -> Batch:
+        if self._ranks == 1 or len(index) < self._ranks:
+            return self._collate(self._arrays, index)
+        return replace(self._collate(self._arrays, index[self._rank :: self._ranks]), whole=len(index))
 
 
 def _by_length(order: np.ndarray, lengths: np.ndarray, group: int, random: np.random.Generator) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from harness.record import DIGITS, SCHEMA, Evaluation, Record, checked, deciding, from_json, to_json, typed
+from harness.record import ABSENT, DIGITS, SCHEMA, Evaluation, Record, checked, deciding, from_json, to_json, typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,8 @@ class Brief:
                 end = start - 1
         data["evaluations"] = tuple(Evaluation(**e) for e in orjson.loads(b"[%b]" % text[start:end]))
         data["ledger"] = ()
-        data["skipped"] = data.get("skipped", 0) + place
+        data = {**ABSENT, **data}
+        data["skipped"] += place
         for field_name in _COMMON:
             if (value := data[field_name]) is not None:
                 data[field_name] = sys.intern(value)

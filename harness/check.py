@@ -41,6 +41,8 @@ def check(settings: Settings, spec: str, console: Console) -> int:
             stop_at_target=False,
             limits=settings.limits,
             hidden=(settings.results.absolute(),),
+            devices=settings.devices,
+            compiled=settings.compiled,
         )
         start = time.perf_counter()
         complaint = _complaint(record := run_trial(trial))

@@ -14,7 +14,7 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,11 +31,11 @@ _SPARE_BYTES = 16 * 2**20
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """`facts` are the referee's, plain values as JSON holds them; `weights` is the memory that holds the model's,
-    as bytes; `player` the bytes that another player goes on from."""
+    as bytes, and `players` the bytes that another player goes on from, both of each rank."""
 
     facts: Mapping[str, Any]
-    weights: Tensor
-    player: bytes
+    weights: Sequence[Tensor]
+    players: Sequence[bytes]
 
 
 class Keeper(Protocol):
@@ -96,8 +96,8 @@ def save(path: Path, identity: str, checkpoint: Checkpoint, keeper: Keeper = FIL
         {
             "identity": identity,
             "facts": json.dumps(checkpoint.facts),
-            "weights": checkpoint.weights,
-            "player": torch.frombuffer(bytearray(checkpoint.player), dtype=torch.uint8),
+            "weights": list(checkpoint.weights),
+            "players": [torch.frombuffer(bytearray(state), dtype=torch.uint8) for state in checkpoint.players],
         },
         body,
     )
@@ -118,9 +118,8 @@ def load(path: Path, identity: str, keeper: Keeper = FILES) -> Checkpoint | None
         return None
     if held["identity"] != identity:
         return None
-    return Checkpoint(
-        facts=json.loads(held["facts"]), weights=held["weights"], player=held["player"].numpy().tobytes()
-    )
+    players = [state.numpy().tobytes() for state in held["players"]]
+    return Checkpoint(facts=json.loads(held["facts"]), weights=held["weights"], players=players)
 
 
 def discard(path: Path) -> None:

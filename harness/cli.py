@@ -183,6 +183,8 @@ def _show_board(
         tracking_uri=options.tracking_uri,
         mirrored=options.mirror,
         mirror_s=options.mirror_s,
+        devices=options.devices,
+        compiled=options.compiled,
     )
 
 

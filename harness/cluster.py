@@ -71,32 +71,46 @@ _PATIENCE_S = {Stage.ASKED: 120.0, Stage.MAKING: 3600.0}
 
 @dataclass(kw_only=True)
 class Node:
-    """A node of the cluster. `facts` come once it has answered; `doing` is what it has been asked to do."""
+    """A node of the cluster, for trials over `each` devices. `facts` come once it has answered; `doing` is what it
+    has been asked to do."""
 
     id: str
     name: str
     cpus: int
+    each: int = 1
     doing: list[ray.ObjectRef] = field(default_factory=list)
     since: float = field(default_factory=time.monotonic)
     stage: Stage = Stage.ASKED
     facts: Facts | None = None
 
     @property
+    def cores(self) -> int:
+        """Those that trials may have."""
+        return max(1, min(self.cpus, self.facts.cores)) if self.facts else 0
+
+    @property
     def devices(self) -> int:
         """Trials that run on it side by side."""
-        return max(1, min(self.cpus, self.facts.cores)) if self.facts else 0
+        return self.cores // self.each
 
 
 class Cluster:
     """The nodes of one kind of hardware, as they come and go."""
 
-    def __init__(self, wanted: str | None = None, tell: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self,
+        wanted: str | None = None,
+        tell: Callable[[str], None] = lambda text: None,
+        each: int = 1,
+        compiled: bool = False,
+    ) -> None:
         """Waits until the nodes that are there have answered. `wanted` is the fingerprint of the hardware that is
         measured on, None for that with the most devices; `tell` is told of nodes that come, go or are left out.
+        Trials are over `each` devices of one node, with models that are `compiled` or not.
 
         Raises ClusterError where no node can be measured on, UsageError where none has the hardware that is wanted.
         """
-        self._tell = tell
+        self._tell, self._trial = tell, (each, compiled)
         self._nodes: dict[str, Node] = {}
         self._datasets: Sequence[Dataset] = ()
         self._cache = Path()
@@ -127,8 +141,8 @@ class Cluster:
 
     @property
     def cpus_each(self) -> int:
-        """Of what Ray calls a CPU, so many are one device: two where it counts both threads of a core."""
-        return max([1, *(node.cpus // node.devices for node in self.nodes)])
+        """Of what Ray calls a CPU, so many are one trial's: two a core where it counts both threads of one."""
+        return self._trial[0] * max([1, *(node.cpus // node.cores for node in self.nodes)])
 
     def name(self, node: str) -> str:
         """What a person calls a node, by its id."""
@@ -171,11 +185,11 @@ class Cluster:
         for id in alive.keys() - self._nodes.keys():
             cpus = int(alive[id]["Resources"].get("CPU", 0))
             if cpus:
-                node = self._nodes[id] = Node(id=id, name=_name(alive[id]), cpus=cpus)
+                node = self._nodes[id] = Node(id=id, name=_name(alive[id]), cpus=cpus, each=self._trial[0])
                 if id == here:
-                    node.facts = _own_facts()
+                    node.facts = _own_facts(*self._trial)
                 else:
-                    node.doing = [_facts.options(scheduling_strategy=_on(id)).remote()]
+                    node.doing = [_facts.options(scheduling_strategy=_on(id)).remote(*self._trial)]
         self._advance_all()
         return True
 
@@ -206,6 +220,9 @@ class Cluster:
             if self._datasets:
                 self._tell(f"node {node.name} joined, {self._devices_text()} now")
         elif self._hardware is not None and node.facts is not None:
+            if not node.devices:
+                self._leave_out(node, f"it has {node.cores} devices, and a trial takes {node.each}")
+                return
             theirs = node.facts.hardware
             if theirs.fingerprint != self._hardware.fingerprint:
                 hint = f"HARDWARE={theirs.fingerprint} measures there instead"
@@ -225,12 +242,17 @@ class Cluster:
     def _choose(self, wanted: str | None) -> Hardware:
         devices: Counter[Hardware] = Counter()
         for node in self._nodes.values():
-            if node.facts is not None:
+            if node.devices:
                 devices[node.facts.hardware] += node.devices
+        if not devices and (asked := [node for node in self._nodes.values() if node.facts is not None]):
+            most, each = max(node.cores for node in asked), self._trial[0]
+            raise UsageError(
+                f"a trial takes {each} devices of one machine, and the largest has {most}; type: DEVICES={most}"
+            )
         if not devices:
             raise ClusterError("none of the cluster's nodes can be measured on; the lines above say why")
         if wanted is None:
-            here = machine.hardware()
+            here = machine.hardware(*self._trial)
             return max(devices, key=lambda hardware: (devices[hardware], hardware == here))
         for hardware in devices:
             if hardware.fingerprint == wanted:
@@ -264,13 +286,13 @@ def _last_line(error: BaseException) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _own_facts() -> Facts:
-    return Facts(hardware=machine.hardware(), cores=len(machine.usable_cores()))
+def _own_facts(devices: int, compiled: bool) -> Facts:
+    return Facts(hardware=machine.hardware(devices, compiled), cores=len(machine.usable_cores()))
 
 
 @ray.remote(num_cpus=0)
-def _facts() -> Facts:
-    return _own_facts()
+def _facts(devices: int, compiled: bool) -> Facts:
+    return _own_facts(devices, compiled)
 
 
 @ray.remote(num_cpus=1)
@@ -301,7 +323,7 @@ def connected(settings: Settings, console: Console) -> Iterator[Cluster]:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_term)  # Ray has put its own there, which ends this process without a word
     try:
-        _open.append(Cluster(settings.hardware, tell))
+        _open.append(Cluster(settings.hardware, tell, settings.devices, settings.compiled))
         yield _open[-1]
     finally:
         _open.clear()

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import os
 import platform
+import random
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from pathlib import Path
 
 import psutil
 from filelock import FileLock, Timeout
+
+from harness.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder."""
@@ -45,11 +48,14 @@ class Hardware:
         return f"{self.device} of {self.processor} ({self.cores} cores), torch {self.torch}"
 
 
-def hardware() -> Hardware:
-    """The hardware that a trial has here: one CPU core with one thread."""
-    return Hardware(
-        processor=_processor(), cores=psutil.cpu_count() or 1, device="1 CPU core", torch=version("torch")
-    )
+def hardware(devices: int = 1, compiled: bool = False) -> Hardware:
+    """The hardware that a trial over so many devices has here: of each, one CPU core with one thread.
+
+    A compiled model is as good as other hardware: times do not compare.
+    """
+    device = "1 CPU core" if devices == 1 else f"{devices} x 1 CPU core"
+    device += ", compiled" if compiled else ""
+    return Hardware(processor=_processor(), cores=psutil.cpu_count() or 1, device=device, torch=version("torch"))
 
 
 @functools.cache
@@ -86,28 +92,35 @@ def keep_freed_memory() -> None:
 
 
 @contextlib.contextmanager
-def exclusive_core() -> Iterator[int]:
-    """A core that no other trial on this machine uses, in this bench or another one, and this process pinned to it.
+def exclusive_cores(count: int) -> Iterator[tuple[int, ...]]:
+    """Cores that no other trial on this machine uses, in this bench or another one, and this process pinned to the
+    first. All of them or none: trials that need several cannot wait for each other.
 
-    The operating system frees the core when the process dies, however it dies.
+    The operating system frees them when the process dies, however it dies. Raises UsageError for more than there
+    are.
     """
     cores = usable_cores()
+    if count > len(cores):
+        raise UsageError(
+            f"{count} devices were asked for, and there are {len(cores)} here, a CPU core each; "
+            f"type: DEVICES={len(cores)}"
+        )
     folder = Path(tempfile.gettempdir()) / f"pacer-cores-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     while True:
-        for core in cores:
-            lock = FileLock(folder / f"{core}.lock")
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                continue
-            try:
-                pin(core)
-                yield core
-            finally:
-                lock.release()
-            return
-        time.sleep(0.05)
+        with contextlib.ExitStack() as held:
+            found: list[int] = []
+            for core in cores:
+                lock = FileLock(folder / f"{core}.lock")
+                with contextlib.suppress(Timeout):
+                    lock.acquire(blocking=False)
+                    held.callback(lock.release)
+                    found.append(core)
+                if len(found) == count:
+                    pin(found[0])
+                    yield tuple(found)
+                    return
+        time.sleep(0.05 * (1 + random.random()))
 
 
 def writable(folder: Path) -> Path:

@@ -21,6 +21,11 @@ class MessageError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Housed:
+    """The first of several players has entered its namespaces, and the others may follow."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Confined:
     """The player is locked up; `guards` names what the kernel keeps it from. No code of the submission ran yet."""
 
@@ -76,7 +81,7 @@ class Failed:
     failure: Failure
 
 
-Message = Confined | Loaded | Configured | Restored | Border | Saving | Saved | Failed
+Message = Housed | Confined | Loaded | Configured | Restored | Border | Saving | Saved | Failed
 
 
 def read(data: bytes) -> Message:
@@ -130,6 +135,7 @@ def _failed(facts: dict[str, Any]) -> Failed:
 
 
 _READERS = {
+    "housed": lambda facts: Housed(),
     "confined": lambda facts: Confined(guards=tuple(printable(_a(str, guard)) for guard in facts["guards"])),
     "loaded": _loaded,
     "configured": lambda facts: Configured(),

@@ -39,8 +39,8 @@ def measure_pace(
 ) -> dict[str, float]:
     """The reference's seconds per step by workload name, measured where they are not known yet.
 
-    `run` runs trials side by side; each workload gets one on each of `devices`, so that what is measured is the
-    speed that trials have while all devices are busy. Raises PaceError where the reference breaks.
+    `run` runs trials side by side; each workload gets one in each of `devices` places for a trial, so that what is
+    measured is the speed that trials have while all devices are busy. Raises PaceError where the reference breaks.
     """
     store, reference = PaceStore(settings.results), resolve(REFERENCE)
     known = known_pace(settings, workloads, fingerprint)
@@ -88,6 +88,8 @@ def _order(settings: Settings, workload: Workload, reference: SubmissionRef, dev
         max_steps=_BORDERS * stride,
         evaluate_every=stride,
         stop_at_target=False,
+        devices=settings.devices,
+        compiled=settings.compiled,
     )
 
 

@@ -151,10 +151,10 @@ def perf(settings: Settings, console: Console, pairs: int) -> PerfReport:
     if settings.workloads is None:
         workloads += [w for w in listed_workloads(replace(settings, suite="smoke")) if w.name == _SMALLEST]
     costs = {}
-    with machine.exclusive_core() as core:
+    with machine.exclusive_cores(1) as cores:
         for workload in dict.fromkeys(workloads):
             with console.status(f"{workload.name}: {pairs} pairs"):
-                costs[workload.name] = _step_cost(settings, workload, pairs, core)
+                costs[workload.name] = _step_cost(settings, workload, pairs, cores)
     trial_start, wall_ratio, overhead = _last_bench(settings)
     return PerfReport(
         workloads=costs,
@@ -165,7 +165,7 @@ def perf(settings: Settings, console: Console, pairs: int) -> PerfReport:
     )
 
 
-def _step_cost(settings: Settings, workload: Workload, pairs: int, core: int) -> StepCost:
+def _step_cost(settings: Settings, workload: Workload, pairs: int, cores: tuple[int, ...]) -> StepCost:
     torch.set_num_threads(1)
     folder = workload.dataset.prepare(settings.data)
     wanted = max(8, round(_SECONDS_A_LOOP / _bare_loop(workload, folder, 8)))
@@ -176,11 +176,11 @@ def _step_cost(settings: Settings, workload: Workload, pairs: int, core: int) ->
     for pair in range(pairs):
         # The other one goes first each time, so that drift favours none.
         before = _bare_loop(workload, folder, steps) if pair % 2 else None
-        broken = _interrupted(trial, core).submission_s if pair % 2 else None
-        record = run_trial(trial, core)
+        broken = _interrupted(trial, cores).submission_s if pair % 2 else None
+        record = run_trial(trial, cores)
         pace, share = _pace(record)
         ratios.append(pace / (before or _bare_loop(workload, folder, steps)))
-        resumed.append((broken or _interrupted(trial, core).submission_s) / record.submission_s)
+        resumed.append((broken or _interrupted(trial, cores).submission_s) / record.submission_s)
         shares.append(share)
         paces.append(pace)
     return StepCost(
@@ -226,13 +226,13 @@ def _pace(record: Record) -> tuple[float, float]:
     return seconds / count, 1 - inside / seconds
 
 
-def _interrupted(trial: Trial, core: int) -> Record:
+def _interrupted(trial: Trial, cores: tuple[int, ...]) -> Record:
     """The same trial, given up after its third evaluation and taken up again from the checkpoint of the second."""
     assert trial.evaluate_every is not None
     with tempfile.TemporaryDirectory(prefix="pacer-perf-") as folder:
         saving = replace(trial, checkpoint=Path(folder) / "trial.checkpoint")
-        run_trial(replace(saving, max_steps=3 * trial.evaluate_every, checkpoint_every_s=0.0), core)
-        record = run_trial(replace(saving, checkpoint_every_s=math.inf), core)
+        run_trial(replace(saving, max_steps=3 * trial.evaluate_every, checkpoint_every_s=0.0), cores)
+        record = run_trial(replace(saving, checkpoint_every_s=math.inf), cores)
     assert record.resumed
     return record
 

@@ -29,7 +29,8 @@ class Settings:
     `variants` counts the variants to be drawn; `variant_seed` None draws them with the seed of the results folder.
     `checkpoint_s` is how often a trial keeps where it stands. `hardware` is the fingerprint of the nodes to measure
     on, None for those with the most devices. `stop` names the policy by which trials stop before
-    their budget, one of harness.racing.POLICIES.
+    their budget, one of harness.racing.POLICIES. `devices` counts those of one trial; `compiled` models are made so
+    by torch.compile.
     """
 
     suite: str = "mini"
@@ -48,6 +49,8 @@ class Settings:
     hardware: str | None = None
     limits: Limits = DEFAULT_LIMITS
     checkpoint_s: float = 60.0
+    devices: int = 1
+    compiled: bool = False
 
 
 class Place(NamedTuple):
@@ -69,6 +72,7 @@ class Trial:
     `max_steps`. `hidden` are folders that a submission must not read. `checkpoint` is the file in which the trial
     keeps where it stands, every `checkpoint_every_s` seconds on the wall, None for nowhere. `code` is the
     version of Pacer that ordered it, None for the one that runs it: nodes of a cluster get the code without git.
+    So many `devices` share each batch. A model may be `compiled` before the clock runs.
     """
 
     suite: str
@@ -92,6 +96,8 @@ class Trial:
     checkpoint: Path | None = None
     checkpoint_every_s: float = 60.0
     code: str | None = None
+    devices: int = 1
+    compiled: bool = False
 
     @property
     def place(self) -> Place:
@@ -239,6 +245,8 @@ def plan(
             limits=settings.limits,
             hidden=(settings.results.absolute(),),
             code=code,
+            devices=settings.devices,
+            compiled=settings.compiled,
             checkpoint=checkpoint_path(settings, key(number)),
             checkpoint_every_s=settings.checkpoint_s,
         )

@@ -29,8 +29,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness import machine, processes, sandbox, seeds, shared, weights
+from harness import devices, machine, processes, sandbox, seeds, shared, weights
 from harness.batches import EpochBatches
+from harness.ranks import DUE, Company, Draws
 from harness.records import Failure, Outcome
 from harness.state import StateError, pack, unpack
 from submissions.base import Submission, Training, TrainingComplete, Validation, WorkloadView
@@ -44,6 +45,8 @@ _Place = tuple[int, torch.Size, torch.dtype]
 """Where a tensor lies in memory, its shape and its dtype."""
 
 _MOST_FILES = 64
+_DEVICE = torch.device("cpu")
+_WARM_UPS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,8 @@ class Part:
     """What the player is told when it starts. The first two are for itself and not for the submission.
 
     `point` numbers the hyperparameter point of the sequence that `points_seed` starts; `hp` is there instead where
-    the trial orders one.
+    the trial orders one. A trial over several devices has as many players, `ranks`, and this is number `rank`.
+    The model is `compiled` before anything of the submission runs.
     """
 
     workload: tuple[str, str]
@@ -66,23 +70,27 @@ class Part:
     budget_s: float
     core: int | None
     cell: sandbox.Cell
+    rank: int = 0
+    ranks: int = 1
+    compiled: bool = False
 
 
 def play(connection: Connection, lifeline: Connection) -> None:
     """The player's whole life. `lifeline` closes when the referee dies, however it dies: no player trains on alone.
 
-    First come the file to print to and the shared byte that the referee sets to ask for a border, then a `Part`.
+    First come the file to print to and the page that is shared with the referee, who asks for a border there; then
+    a `Part`, and for all ranks but the first the namespaces that they share with it.
     """
     os.setsid()
     processes.adopt_orphans()
-    output, flag = receive_files(connection)
+    output, memory = receive_files(connection)
     for stream in (1, 2):
         os.dup2(output, stream)
-    evaluation_due = shared.attach(flag)
+    page = shared.attach(memory)
     os.close(output)
-    os.close(flag)
+    os.close(memory)
     # What is told here is not kept where a submission would find it: neither in a frame nor in an argument.
-    stage = _Stage.enter(connection.recv(), connection, evaluation_due)
+    stage = _Stage.enter(connection.recv(), connection, page)
     processes.end_with_parent()
     threading.Thread(target=_die_with_referee, args=(lifeline,), daemon=True).start()
     try:
@@ -107,8 +115,8 @@ class _Stage:
     """A submission on a workload without a name, and which of its hooks is running."""
 
     @classmethod
-    def enter(cls, part: Part, connection: Connection, evaluation_due: mmap.mmap) -> _Stage:
-        """Warms the workload's own code up, then locks this process up."""
+    def enter(cls, part: Part, connection: Connection, page: mmap.mmap) -> _Stage:
+        """Locks this process up, meets the other ranks and warms the workload's own code up."""
         if part.core is not None:
             machine.pin(part.core)
         machine.keep_freed_memory()
@@ -116,14 +124,18 @@ class _Stage:
         workload = registry.find(*part.workload)
         arrays = open_split(part.data, "train", workload.train_examples)
         examples = len(next(iter(arrays.values())))
-        guards = sandbox.enter(part.cell)
-        _warm_up(workload, arrays)
-        stage = cls(part, workload, examples, connection, evaluation_due)
+        guards = sandbox.enter(part.cell, receive_files(connection) if part.rank else ())
+        stage = cls(part, workload, examples, connection, page)
+        if part.cell.meeting is not None:
+            if part.rank == 0:
+                stage.send("housed")
+            stage.meet(part.cell.meeting)
+        stage.warm_up(arrays)
         stage.send("confined", guards=guards)
         return stage
 
     def __init__(
-        self, part: Part, workload: Workload, examples: int, connection: Connection, evaluation_due: mmap.mmap
+        self, part: Part, workload: Workload, examples: int, connection: Connection, page: mmap.mmap
     ) -> None:
         self.hook, self.filename = "load", part.submission.filename
         self._part = replace(part, workload=("", ""), data=Path())
@@ -131,15 +143,38 @@ class _Stage:
         self._workload = replace(workload, name="workload", variant_of=None, dataset=dataset)
         self._examples = examples
         self._connection = connection
-        self._due = evaluation_due
+        self._page = page
+        self._company: Company | None = None
+        self._draws: Draws | None = None
         self._clock_s, self._clock_from = 0.0, 0.0
+        self._model = workload.model().train()  # its tensors are the referee's, once they come
+
+    def warm_up(self, arrays: Arrays) -> None:
+        """Runs the workload's own forward and backward, compiled where that is asked, before the clock starts."""
+        devices.set_products(self._workload.precision)
+        devices.lower(self._model, self._workload.precision, _DEVICE)
+        if self._part.compiled:
+            devices.compile_forward(self._model)
+        if self._company is not None:
+            self._draws = self._company.tie(self._model, self._part.seed)
+        size = min(-(-self._workload.batch_size // self._part.ranks), self._examples)
+        for number in range(_WARM_UPS):
+            # Other rows are of other lengths, for which compiled code is made anew once.
+            batch = self._workload.collate(arrays, (np.arange(size) + number * size) % self._examples)
+            self._workload.loss(self._model(*batch.inputs), batch).mean().backward()
+        self._model.zero_grad(set_to_none=True)
+
+    def meet(self, meeting: Path) -> None:
+        """Waits for the other ranks; the loss is the whole batch's from then on."""
+        self._company = Company(self._part.rank, self._part.ranks, meeting, self._page)
+        self._workload = replace(self._workload, loss=self._company.over_all(self._workload.loss))
 
     def send(self, at: str, **facts: Any) -> None:
         self._connection.send_bytes(json.dumps({"at": at, **facts}, default=str).encode())
 
     def perform(self) -> None:
         part, workload = self._part, self._workload
-        model = workload.model().train()  # its tensors are the referee's, once they come
+        model = self._model
         view = _view(workload, model, self._examples, part.budget_s, part.seed)
         _seed_everything(part.seed)
         if part.cell.packages is not None:
@@ -163,7 +198,7 @@ class _Stage:
         memory, *files = receive_files(self._connection)
         weights.adopt(model, memory)
         arrays = {name: map_open_file(file)[: self._examples] for name, file in zip(names, files, strict=True)}
-        batches = EpochBatches.of(workload, arrays, part.data_seed)
+        batches = EpochBatches.of(workload, arrays, part.data_seed, part.rank, part.ranks)
         training = Training(model, view, SimpleNamespace(**hp), workload.loss, self._submission_s)
         places = _places(model)
         self.hook = "configure"
@@ -177,7 +212,7 @@ class _Stage:
         leave = self._await_leave()
         if leave["resume"]:
             self.hook = "load_state_dict"
-            _restore(submission, training, batches, self._connection.recv_bytes())
+            _restore(submission, training, batches, self._draws, self._connection.recv_bytes())
             self.send("restored")
             leave = self._await_leave()
         losses: list[Tensor | float] = []
@@ -188,10 +223,12 @@ class _Stage:
                 if training.over:
                     raise TrainingComplete
                 batch = submission.select(training, batches)
+                if self._company is not None:
+                    batch = batches.shared(batch, self._company.same)
                 self.hook = "update"
                 losses.append(submission.update(training, batch))
                 training.step += 1
-                if not self._due[0] and training.step != leave["border"]:
+                if not self._is_due() and training.step != leave["border"]:
                     continue
             except TrainingComplete:
                 complete = True
@@ -219,9 +256,14 @@ class _Stage:
                 self._send_state(submission, training, batches, most)
                 leave |= self._await_leave()
 
+    def _is_due(self) -> bool:
+        """Whether the referee asks for an evaluation; all ranks find the same after a step."""
+        due = bool(self._page[DUE])
+        return due if self._company is None else self._company.agree(due, self._own_clock_s())
+
     def _send_state(self, submission: Submission, training: Training, batches: EpochBatches, most: int) -> None:
         try:
-            state = _saved(submission, training, batches)
+            state = _saved(submission, training, batches, self._draws)
             if len(state) > most:
                 raise StateError(f"the state is of {len(state)} bytes, expected at most {most}")
         except StateError as error:
@@ -234,13 +276,19 @@ class _Stage:
         """Waits for leave to go on, which sets the clock."""
         leave = json.loads(self._connection.recv_bytes())
         self._clock_s, self._clock_from = leave["submission_s"], time.perf_counter()
+        if self._company is not None:
+            self._company.clock_s = self._clock_s
         return leave
 
     def _submission_s(self) -> float:
+        """The time that the submission is told: of several ranks, all are told that of the first after a step."""
+        return self._own_clock_s() if self._company is None else self._company.clock_s
+
+    def _own_clock_s(self) -> float:
         return self._clock_s + time.perf_counter() - self._clock_from
 
 
-def _saved(submission: Submission, training: Training, batches: EpochBatches) -> bytes:
+def _saved(submission: Submission, training: Training, batches: EpochBatches, draws: Draws | None) -> bytes:
     """All that training needs to go on beside the weights. Raises StateError."""
     kind, keys, *place = np.random.get_state(legacy=True)
     file = io.BytesIO()
@@ -251,6 +299,7 @@ def _saved(submission: Submission, training: Training, batches: EpochBatches) ->
             "step": training.step,
             "evaluations": [(e.step, e.time_s, e.value) for e in training.evaluations],
             "torch": torch.get_rng_state(),
+            "draws": None if draws is None else draws.state,
             "numpy": (kind, keys.tolist(), *place),
             "python": random.getstate(),
         },
@@ -259,7 +308,9 @@ def _saved(submission: Submission, training: Training, batches: EpochBatches) ->
     return file.getvalue()
 
 
-def _restore(submission: Submission, training: Training, batches: EpochBatches, saved: bytes) -> None:
+def _restore(
+    submission: Submission, training: Training, batches: EpochBatches, draws: Draws | None, saved: bytes
+) -> None:
     """Takes up what `_saved` gave; no code in it is run."""
     state = torch.load(io.BytesIO(saved), weights_only=True)
     submission.load_state_dict(training, unpack(state["submission"], training.model))
@@ -267,6 +318,8 @@ def _restore(submission: Submission, training: Training, batches: EpochBatches, 
     training.step = state["step"]
     training.evaluations = tuple(Validation(*each) for each in state["evaluations"])
     torch.set_rng_state(state["torch"])
+    if draws is not None:
+        draws.state = state["draws"]
     np.random.set_state(state["numpy"])
     random.setstate(state["python"])
 
@@ -275,14 +328,6 @@ def _die_with_referee(lifeline: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         lifeline.recv_bytes()
     os.killpg(0, signal.SIGKILL)
-
-
-def _warm_up(workload: Workload, arrays: Arrays) -> None:
-    """Runs the workload's own forward and backward on a model that is thrown away, before the clock starts."""
-    model = workload.model().train()
-    for _ in range(2):
-        batch = workload.collate(arrays, np.arange(min(workload.batch_size, len(next(iter(arrays.values()))))))
-        workload.loss(model(*batch.inputs), batch).mean().backward()
 
 
 def _seed_everything(seed: int) -> None:
@@ -310,7 +355,7 @@ def _view(workload: Workload, model: nn.Module, examples: int, budget_s: float, 
         budget_s=budget_s,
         target=workload.target,
         higher_is_better=workload.metric.higher_is_better,
-        device=torch.device("cpu"),
+        device=_DEVICE,
         seed=seed,
     )
 
@@ -383,7 +428,7 @@ def _failure(error: BaseException, hook: str, filename: str | None) -> Failure:
     line = frame.lineno if frame else getattr(error, "lineno", None)
     return Failure(
         hook=hook,
-        kind=type(error).__name__,
+        kind=devices.OUT_OF_MEMORY if devices.ran_out_of_memory(error) else type(error).__name__,
         message=_text(error)[:2000],
         file=filename if line is not None else None,
         line=line,

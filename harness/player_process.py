@@ -15,6 +15,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
@@ -23,8 +24,9 @@ from typing import Any, Self, TypeVar
 from harness import messages, processes, shared
 from harness.clock import wall_clock
 from harness.errors import PacerError
-from harness.messages import Configured, Confined, Failed, Loaded, Message, MessageError, Saved
+from harness.messages import Configured, Confined, Failed, Housed, Loaded, Message, MessageError, Saved
 from harness.player import Part, play, send_files
+from harness.ranks import DUE, PAGE_BYTES, WAITING
 from harness.records import Failure
 
 LOAD_TIMEOUT_S = 120.0
@@ -65,6 +67,7 @@ class PlayerProcess:
     def __init__(self, part: Part) -> None:
         processes.adopt_orphans()
         self._limits = part.cell.limits
+        self._rank, self._ranks = part.rank, part.ranks
         self._connection, theirs = _CONTEXT.Pipe()
         their_lifeline, self._lifeline = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(target=play, args=(theirs, their_lifeline))
@@ -79,12 +82,13 @@ class PlayerProcess:
         self._hook = "load"
         self._cpu_s = 0.0
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the player
-        flag = shared.create(1)
-        self._evaluation_due = shared.attach(flag)
+        self._heard: Message | None = None
+        page = shared.create(PAGE_BYTES)
+        self._page = shared.attach(page)
         with contextlib.suppress(ConnectionError, BlockingIOError):  # a dead player is noticed at the next message
-            send_files(self._connection, [self._output.fileno(), flag])
+            send_files(self._connection, [self._output.fileno(), page])
             self._connection.send(part)
-        os.close(flag)
+        os.close(page)
 
     def __enter__(self) -> Self:
         return self
@@ -104,45 +108,75 @@ class PlayerProcess:
         self._lifeline.close()
         self._output.close()
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
+    @property
+    def channels(self) -> list[Any]:
+        """What `multiprocessing.connection.wait` finds ready once the player has said something or has died."""
+        return [self._connection, self._process.sentinel]
+
+    @property
+    def heard(self) -> bool:
+        """Whether a message was taken in that nobody has asked for yet."""
+        return self._heard is not None
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether it says that it waits for other players of its trial."""
+        return bool(self._page[WAITING])
+
     def ready_within(self, seconds: float) -> bool:
         """Waits for a message, at most so long; a player that died counts as one.
 
         Raises Disturbed where the machine stood still meanwhile, PlayerGone for too many processes.
         """
-        until = wall_clock() + max(0.0, seconds)
-        while True:
-            before = wall_clock()
-            slice_s = min(_LOOK_EVERY_S, max(0.0, until - before))
-            ready = bool(wait([self._connection, self._process.sentinel], slice_s))
-            now = wall_clock()
-            if now - before > slice_s + _STILL_S:
-                raise Disturbed(f"the machine stood still for {now - before:.1f} s in the middle of a measurement")
-            if ready or now >= until:
-                return ready
-            if self._tree.exceeds(self._limits.processes):
-                text = f"it runs more than the {self._limits.processes} processes that are allowed"
-                raise PlayerGone(Failure(hook=self._hook, kind="TooManyProcesses", message=text))
+        return self.heard or bool(ready_among([self], seconds))
 
-    def expect(self, kind: type[_M]) -> _M:
-        """The next message, which must be of this kind. Raises PlayerGone for a failure or a dead player."""
-        if kind in (Confined, Loaded) and not self.ready_within(LOAD_TIMEOUT_S):
-            message = f"the submission's import took more than {LOAD_TIMEOUT_S:.0f} s"
-            raise PlayerGone(Failure(hook="load", kind="Timeout", message=message, output=self._printed()))
+    def look(self) -> None:
+        """Raises PlayerGone where it runs too many processes."""
+        if self._tree.exceeds(self._limits.processes):
+            text = f"it runs more than the {self._limits.processes} processes that are allowed"
+            raise self.gone(Failure(hook=self._hook, kind="TooManyProcesses", message=text))
+
+    def timed_out(self, allowed_s: float) -> PlayerGone:
+        """What there is to raise for a player that takes too long to start and to load a submission."""
+        message = f"the submission's import took more than {allowed_s:.0f} s"
+        return self.gone(Failure(hook="load", kind="Timeout", message=message, output=self._printed()))
+
+    def hear(self) -> None:
+        """Takes in the message that is there. Raises PlayerGone for a failure or a dead player."""
         if not self._connection.poll(0):  # what the player started may hold the connection open
-            raise PlayerGone(self._obituary())
+            raise self.gone(self._obituary())
         try:
             message = messages.read(self._connection.recv_bytes(messages.LONGEST))
         except (EOFError, ConnectionError):
-            raise PlayerGone(self._obituary()) from None
+            raise self.gone(self._obituary()) from None
         except (OSError, MessageError) as error:
-            raise PlayerGone(self._broken(str(error))) from None
+            raise self.gone(self._broken(str(error))) from None
         if isinstance(message, Failed):
             failure = message.failure
-            raise PlayerGone(Failure(**vars(failure) | {"output": self._printed()}))
+            raise self.gone(Failure(**vars(failure) | {"output": self._printed()}))
+        self._heard = message
+
+    def expect(self, kind: type[_M]) -> _M:
+        """The next message, which must be of this kind. Raises PlayerGone for a failure or a dead player."""
+        if kind in (Housed, Confined, Loaded) and not self.ready_within(LOAD_TIMEOUT_S):
+            raise self.timed_out(LOAD_TIMEOUT_S)
+        if self._heard is None:
+            self.hear()
+        message, self._heard = self._heard, None
         if not isinstance(message, kind):
-            raise PlayerGone(self._broken(f"it said {type(message).__name__} where {kind.__name__} was expected"))
+            raise self.gone(self._broken(f"it said {type(message).__name__} where {kind.__name__} was expected"))
         self._hook = {Loaded: "configure", Configured: "update"}.get(kind, self._hook)
         return message
+
+    def house(self, namespaces: list[int]) -> None:
+        """Lets a player that is not the first of its trial move in with that one, by `sandbox.house_of`."""
+        with contextlib.suppress(ConnectionError, BlockingIOError):
+            send_files(self._connection, namespaces)
 
     def hand_over(self, memory: int, arrays: Sequence[Path]) -> None:
         """Gives the player the shared memory with the weights, and the files of the training data."""
@@ -153,7 +187,7 @@ class PlayerProcess:
 
     def ask_for_evaluation(self) -> None:
         """Asks the player to stop after the step under way."""
-        self._evaluation_due[0] = 1
+        self._page[DUE] = 1
 
     def proceed(
         self,
@@ -168,7 +202,7 @@ class PlayerProcess:
 
         With `save` the player asks first to have its state saved, with `resume` it waits for one.
         """
-        self._evaluation_due[0] = 0
+        self._page[DUE] = 0
         leave = {"submission_s": submission_s, "border": border, "value": value, "save": save, "resume": resume}
         with contextlib.suppress(ConnectionError, BlockingIOError):
             self._say(leave)
@@ -181,16 +215,16 @@ class PlayerProcess:
         with contextlib.suppress(ConnectionError, BlockingIOError):
             self._say({"most": most})
         if not self.ready_within(self._limits.stall_s):
-            raise PlayerGone(Failure(hook="state_dict", kind="Timeout", message="saving its state did not end"))
+            raise self.gone(Failure(hook="state_dict", kind="Timeout", message="saving its state did not end"))
         if self.expect(Saved).reason is not None:
             return None
         try:
             return self._connection.recv_bytes(most)
         except (EOFError, ConnectionError):
-            raise PlayerGone(self._obituary()) from None
+            raise self.gone(self._obituary()) from None
         except OSError as error:
             text = f"its state could not be read ({error}), expected at most {most} bytes"
-            raise PlayerGone(self._broken(text)) from None
+            raise self.gone(self._broken(text)) from None
 
     def restore(self, state: bytes) -> None:
         """Gives a player the state to go on from."""
@@ -202,7 +236,7 @@ class PlayerProcess:
         try:
             self._tree.stop()
         except processes.Unstoppable as error:
-            raise PlayerGone(Failure(hook=self._hook, kind="TooManyProcesses", message=str(error))) from None
+            raise self.gone(Failure(hook=self._hook, kind="TooManyProcesses", message=str(error))) from None
         self._cpu_s = self._tree.cpu_s()
 
     def thaw(self) -> None:
@@ -210,11 +244,22 @@ class PlayerProcess:
         ran_s = self._tree.cpu_s() - self._cpu_s
         if ran_s > _PAUSED_CPU_S:
             text = f"it ran for {ran_s:.3f} s while it was stopped and its clock stood still"
-            raise PlayerGone(Failure(hook=self._hook, kind="ClockCheat", message=text))
+            raise self.gone(Failure(hook=self._hook, kind="ClockCheat", message=text))
         self._tree.resume()
 
     def _say(self, what: Any) -> None:
         self._connection.send_bytes(json.dumps(what).encode())
+
+    def gone(self, failure: Failure) -> PlayerGone:
+        """What there is to raise for a failure of this player's, which is named where it is one of several."""
+        if self._ranks > 1:
+            failure = replace(failure, message=f"{self.name}: {failure.message}")
+        return PlayerGone(failure)
+
+    @property
+    def name(self) -> str:
+        """Which of the trial's players it is."""
+        return f"rank {self._rank} of {self._ranks}"
 
     def _printed(self) -> str | None:
         """The end of what the player printed, None for nothing."""
@@ -235,6 +280,25 @@ class PlayerProcess:
         else:
             text = f"the player exited with code {code}"
         return Failure(hook=self._hook, kind="PlayerExit", message=text, output=self._printed())
+
+
+def ready_among(players: Sequence[PlayerProcess], seconds: float) -> list[PlayerProcess]:
+    """Those that have said something or died, once one has; none where that takes longer than so many seconds.
+
+    Raises Disturbed where the machine stood still meanwhile, PlayerGone for too many processes.
+    """
+    until = wall_clock() + max(0.0, seconds)
+    while True:
+        before = wall_clock()
+        slice_s = min(_LOOK_EVERY_S, max(0.0, until - before))
+        found = wait([channel for player in players for channel in player.channels], slice_s)
+        now = wall_clock()
+        if now - before > slice_s + _STILL_S:
+            raise Disturbed(f"the machine stood still for {now - before:.1f} s in the middle of a measurement")
+        if found or now >= until:
+            return [player for player in players if any(channel in found for channel in player.channels)]
+        for player in players:
+            player.look()
 
 
 def _give_up_after(connection: Connection, seconds: int) -> None:

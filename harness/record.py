@@ -78,7 +78,7 @@ class Record:
     model's; `state_bytes` is what the submission keeps beside them, at the first evaluation. `guards` names what
     the kernel kept the submission from, none where it could do as it liked, None where that is not known; `resumed`
     counts how often the trial went on from a checkpoint. `skipped` evaluations came before those that are here, in
-    an archive.
+    an archive. `devices` counts those that shared each batch; `compiled` says whether the model was.
     """
 
     suite: str
@@ -120,6 +120,8 @@ class Record:
     guards: tuple[str, ...] | None = None
     resumed: int = 0
     skipped: int = 0
+    devices: int = 1
+    compiled: bool = False
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -158,6 +160,10 @@ class Record:
         return sum(seconds for account, seconds in self.ledger if account in ("setup", "training"))
 
 
+ABSENT: Mapping[str, Any] = {"skipped": 0, "devices": 1, "compiled": False}
+"""What a record's line leaves out, being so in nearly all, and in all of earlier versions."""
+
+
 def finite(value: float) -> float | None:
     """The number, None where it is not finite: what records and boards hold for it."""
     return float(value) if math.isfinite(value) else None
@@ -171,8 +177,9 @@ def to_json(record: Record) -> str:
         "failure": record.failure and vars(record.failure),
     }
     fields = vars(record) | nested
-    if not record.skipped:  # as it is everywhere but in archives
-        del fields["skipped"]
+    for name, value in ABSENT.items():
+        if fields[name] == value:
+            del fields[name]
     text = json.dumps(fields, allow_nan=False, separators=(",", ":"))
     return f'{text[:-1]},"digest":"{_digest(text)}"}}'
 

@@ -52,7 +52,7 @@ def submissions(count: int, reference: str) -> tuple[SubmissionRef, ...]:
     return tuple(SubmissionRef(name=name, text=f"name = {name!r}\n", filename=f"{name}.py") for name in names)
 
 
-def perform(trial: Trial, core: int, keeper: Keeper = FILES) -> Record:
+def perform(trial: Trial, cores: Sequence[int] = (), keeper: Keeper = FILES) -> Record:
     """The record of a trial whose curve was recorded before; `trial.data` is the folder of the curves.
 
     Obeys the trial's rule at each evaluation, as a trial does.

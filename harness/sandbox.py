@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import platform
 import resource
+import socket
 import struct
 import sys
 import sysconfig
@@ -31,6 +33,7 @@ except ImportError:  # not made for this system
     Landlock = None
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # of linux/sched.h
+_SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40  # of linux/sockios.h and linux/if.h
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2  # of linux/prctl.h and linux/seccomp.h
 _SETS_AFFINITY = {"x86_64": (0xC000003E, 203), "aarch64": (0xC00000B7, 122)}
 """What Linux calls an architecture in audits, and the number of sched_setaffinity there."""
@@ -40,6 +43,8 @@ _NETWORK_SINCE = 4
 _SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/nix/store", "/sys/devices/system")
 _FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group")
 _FILES += ("/dev/urandom", "/dev/random", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo")
+_CARDS = ("/sys/bus/pci/devices",)
+"""Where gloo looks for the kinds of the machine's cards, and fails where it may not."""
 
 
 class Guard(StrEnum):
@@ -82,26 +87,35 @@ DEFAULT_LIMITS = Limits()
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """Where a player lives: it may write in `scratch` alone, and read, beside the system's programs and libraries,
-    what Python imports and `packages`. Folders that lead to one of `hidden` are opened package by package."""
+    what Python imports and `packages`. Folders that lead to one of `hidden` are opened package by package.
+
+    Of `neighbours` players of a trial, itself included, each may talk to the others, and write in `meeting`.
+    """
 
     scratch: Path
     packages: Path | None = None
     hidden: tuple[Path, ...] = ()
     limits: Limits = DEFAULT_LIMITS
+    neighbours: int = 1
+    meeting: Path | None = None
 
 
-def enter(cell: Cell) -> tuple[Guard, ...]:
+def enter(cell: Cell, house: Sequence[int] = ()) -> tuple[Guard, ...]:
     """Locks this process up for good, and what it starts; returns what it is kept from by the kernel.
 
-    It must have one thread. Environment and working directory are set to tell nothing.
+    It must have one thread. Environment and working directory are set to tell nothing. `house` are open files of
+    the namespaces of a neighbour that entered before, as `house_of` gives them; they are closed.
     """
     _forget_environment(cell.scratch)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # out of memory, it goes before anybody else
     limits = cell.limits
-    memory = limits.memory_gib * 2**30 if limits.memory_gib else psutil.virtual_memory().available / 2
-    counted_alone = _leave_network()
-    threads = limits.processes + (0 if counted_alone else _own_threads())
+    memory = (
+        limits.memory_gib * 2**30 if limits.memory_gib else psutil.virtual_memory().available / 2 / cell.neighbours
+    )
+    counted_alone = _move_in(house) if house else _leave_network(shared=cell.neighbours > 1)
+    # The kernel counts the processes of a house together; the referee those of each neighbour.
+    threads = limits.processes * cell.neighbours + (0 if counted_alone else _own_threads())
     guards = [Guard.NETWORK] if counted_alone else []
     stays = _stay_on_core()
     guards += [guard for guard in _confine(cell) if stays or guard is not Guard.PROCESSES]
@@ -142,11 +156,37 @@ def _forget_environment(scratch: Path) -> None:
     tempfile.tempdir = None
 
 
-def _leave_network() -> bool:
-    """Whether this process is in a network of its own now, in which there is nothing."""
+def _leave_network(*, shared: bool) -> bool:
+    """Whether this process is in a network of its own now, in which there is nothing, or, `shared`, loopback."""
     if sys.platform != "linux":
         return False
-    return ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+        return False
+    if shared:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            request = struct.pack("16sh22x", b"lo", _IFF_UP | _IFF_RUNNING)
+            fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
+    return True
+
+
+def _move_in(house: Sequence[int]) -> bool:
+    """Enters the namespaces of a neighbour. Raises OSError."""
+    setns = ctypes.CDLL(None, use_errno=True).setns
+    for namespace in house:
+        if setns(namespace, 0) != 0:
+            raise OSError(ctypes.get_errno(), "a player could not move in with its neighbour")
+        os.close(namespace)
+    return True
+
+
+def house_of(pid: int) -> list[int]:
+    """Open files of the namespaces that a process has entered, the caller's to close; none where it has not."""
+    try:
+        if os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
+            return []
+        return [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in ("user", "net")]
+    except OSError:
+        return []
 
 
 def _confine(cell: Cell) -> Iterator[Guard]:
@@ -157,10 +197,15 @@ def _confine(cell: Cell) -> Iterator[Guard]:
         version = get_abi_version()
         domain = Landlock(strict=False)
         readable = [*_existing(_SYSTEM), *_existing(_FILES), *_python((ROOT, *cell.hidden))]
-        for place in [*readable, cell.scratch, *([cell.packages] if cell.packages else [])]:
+        if cell.meeting is not None:
+            readable += [*_existing(_CARDS), *Path(_CARDS[0]).glob("*/class")]
+        for place in (*readable, cell.scratch, *filter(None, (cell.packages, cell.meeting))):
             directory = AccessFs.READ_DIR if place.is_dir() else AccessFs(0)
             domain.add_path_rule(place, access=AccessFs.READ_FILE | AccessFs.EXECUTE | directory)
         domain.allow_write(cell.scratch)
+        if cell.meeting is not None:
+            domain.allow_write(cell.meeting)
+            domain.allow_all_network()  # its own, where there are namespaces
         domain.add_path_rule(os.devnull, access=AccessFs.READ_FILE | AccessFs.WRITE_FILE)
         domain.apply()
     except (LandlockError, OSError):

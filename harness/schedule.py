@@ -1,4 +1,4 @@
-"""Has trials run through Ray: a task a trial on an exclusive core, on any node of the right hardware."""
+"""Has trials run through Ray: a task a trial on exclusive cores, on any node of the right hardware."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _RETRIES = 3
 
 _LOOK_EVERY_S = 2.0
 
-Perform = Callable[[Trial, int, Keeper], Record]
-"""What runs a trial on a core, with its checkpoints kept by the third."""
+Perform = Callable[[Trial, Sequence[int], Keeper], Record]
+"""What runs a trial on some cores, with its checkpoints kept by the third."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def run(
     """Runs trials as devices fall free and yields their records as they come, in any order.
 
     `rule` is asked when a trial is about to start, and may know of all records that were yielded before. Trials of
-    a node that is gone move to others; while there is none, they wait for one. `perform` runs a trial on a core. Of
+    a node that is gone move to others; while there is none, they wait for one. `perform` runs a trial on cores. Of
     the trials, only those that run are held.
     """
     coming, again, desk = iter(trials), deque[Trial](), Desk()
@@ -123,6 +123,6 @@ def _passing(error: ray.exceptions.RayError) -> bool:
 @ray.remote(max_retries=0)
 def _run(trial: Trial, desk: Desk, perform: Perform) -> Record:
     trial = dataclasses.replace(trial, data=machine.writable(trial.data))
-    with machine.exclusive_core() as core:
-        desk.started(trial.place, core)
-        return perform(trial, core, desk)
+    with machine.exclusive_cores(trial.devices) as cores:
+        desk.started(trial.place, cores[0])
+        return perform(trial, cores, desk)

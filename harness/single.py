@@ -24,18 +24,21 @@ def run_single(settings: Settings, study: int, point: int, console: Console) -> 
     cannot be had.
     """
     settings = replace(settings, studies=study + 1, trials=point + 1)
-    (workload,), fingerprint = listed_workloads(settings), machine.hardware().fingerprint
+    (workload,), fingerprint = (
+        listed_workloads(settings),
+        machine.hardware(settings.devices, settings.compiled).fingerprint,
+    )
     submission = chosen_submissions(settings)[-1]
-    with machine.exclusive_core() as core:
+    with machine.exclusive_cores(settings.devices) as cores:
         with console.status(f"preparing {workload.dataset.name}"):
             workload.dataset.prepare(settings.data)
         with console.status("calibrating: the reference's seconds per step on this machine"):
             pace = measure_pace(
-                settings, (workload,), fingerprint, 1, lambda orders: (run_trial(order, core) for order in orders)
+                settings, (workload,), fingerprint, 1, lambda orders: (run_trial(order, cores) for order in orders)
             )
         trial = plan(settings, (workload,), (submission,), pace, (), fingerprint)[-1]
         name = f"{workload.name}  {submission.name}  study {study}"
         with console.status(f"{name}: at most {duration(trial.budget_s)} of submission time"):
-            record = run_trial(trial, core)
+            record = run_trial(trial, cores)
     console.print(f"{name}: {describe(record)}", markup=False, highlight=False, soft_wrap=True)
     return record

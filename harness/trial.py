@@ -14,25 +14,28 @@ import platform
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from harness import checkpoints, machine, packages, sandbox, seeds, weights
+from harness import checkpoints, devices, machine, packages, sandbox, seeds
 from harness.checkpoints import Checkpoint, Keeper
 from harness.clock import CLOCK_GRACE_S, CLOCK_TOLERANCE, Account, Stopwatch, wall_clock
-from harness.messages import Border, Configured, Confined, Loaded, Restored, Saving
+from harness.evaluators import Evaluators
+from harness.messages import Border, Configured, Loaded, Restored, Saving
 from harness.plan import Trial, results_hash
 from harness.player import Part
-from harness.player_process import LOAD_TIMEOUT_S, Disturbed, PlayerGone, PlayerProcess
+from harness.player_process import LOAD_TIMEOUT_S, Disturbed, PlayerGone
+from harness.players import Players
 from harness.records import Evaluation, Failure, Outcome, Record
+from harness.weights import Weights
 from workloads import registry
-from workloads.base import Workload
+from workloads.base import Precision, Workload
 from workloads.datasets.base import open_split, split_files
-from workloads.metrics import evaluate
+from workloads.metrics import Judgement, evaluate
 
 _DEVICE = torch.device("cpu")
 _COPY_GRACE_S, _COPY_BYTES_PER_S, _RESTORE_GRACE_S = 0.05, 200e6, 0.5
@@ -82,8 +85,39 @@ class _Course:
         }
 
 
-def run_trial(trial: Trial, core: int | None = None, keeper: Keeper = checkpoints.FILES) -> Record:
-    """Runs one trial on the core that this process is pinned to, or unpinned, and returns its record.
+@dataclass(frozen=True, kw_only=True)
+class _Judge:
+    """Judges a trial's weights: on data that players have not, with helpers where there are several devices."""
+
+    workload: Workload
+    weights: Weights
+    folder: Path
+    validation: Mapping[str, Any]
+    helpers: Evaluators | None
+
+    def ready(self) -> None:
+        """Returns once nothing that is needed to judge is still being made."""
+        if self.helpers is not None:
+            self.helpers.ready()
+
+    def validated(self) -> Judgement:
+        """The validation metrics of the weights as they are now."""
+        return self._judged("validation", self.workload.validation_examples, self.validation)
+
+    def tested(self) -> Judgement:
+        """The test metrics of the weights that were validated last."""
+        limit = self.workload.test_examples
+        return self._judged("test", limit, open_split(self.folder, "test", limit))
+
+    def _judged(self, split: str, limit: int | None, arrays: Mapping[str, Any]) -> Judgement:
+        if self.helpers is None:
+            return evaluate(self.workload, self.weights.judged, arrays, _DEVICE)
+        return self.helpers.evaluate(self.weights.judged, split, limit, arrays)
+
+
+def run_trial(trial: Trial, cores: Sequence[int] = (), keeper: Keeper = checkpoints.FILES) -> Record:
+    """Runs one trial on these cores, one a device, to the first of which this process is pinned, or unpinned, and
+    returns its record.
 
     It goes on from its checkpoint where `keeper` has one. Whatever the submission does wrong becomes the record's
     outcome. Raises what is wrong with us: DatasetError, PackagesError, ValueError for an unknown workload; and
@@ -92,6 +126,7 @@ def run_trial(trial: Trial, core: int | None = None, keeper: Keeper = checkpoint
     course = _Course(Stopwatch(Account.START))
     machine.keep_freed_memory()
     torch.set_num_threads(1)
+    devices.set_products(Precision.FP32)
     workload = registry.find(trial.suite, trial.workload)
     folder = workload.dataset.prepare(trial.data.absolute())
     further = packages.install(trial.submission, trial.data.absolute())
@@ -99,20 +134,33 @@ def run_trial(trial: Trial, core: int | None = None, keeper: Keeper = checkpoint
     model = initial_model(workload, seeds.init_seed(trial.seed, workload.name, trial.study, trial.trial))
     course.parameters = sum(parameter.numel() for parameter in model.parameters())
     saved = checkpoints.load(trial.checkpoint, _identity(trial, workload), keeper) if trial.checkpoint else None
-    with tempfile.TemporaryDirectory(prefix="pacer-trial-") as scratch:
-        part = _part(trial, workload, folder, core, Path(scratch).resolve(), further)
-        with PlayerProcess(part) as player:
+    with contextlib.ExitStack() as held:
+        scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="pacer-trial-"))).resolve()
+        places = tuple(cores) or (None,) * trial.devices
+        parts = _parts(trial, workload, folder, places, scratch, further)
+        weights = Weights(model, trial.devices)
+        held.callback(weights.close)
+        helpers = None
+        with Players(parts) as players:
+            if weights.judged_memory is not None:
+                helpers = Evaluators(workload, folder, weights.judged_memory, places[1:])
+                held.enter_context(helpers)
+            judge = _Judge(
+                workload=workload, weights=weights, folder=folder, validation=validation, helpers=helpers
+            )
             try:
-                _referee(trial, workload, model, validation, player, course, saved, keeper)
+                _referee(trial, judge, players, course, saved, keeper)
             except PlayerGone as gone:
                 course.outcome, course.failure = Outcome.ERROR, gone.failure
+            except (MemoryError, RuntimeError) as error:
+                if not devices.ran_out_of_memory(error):
+                    raise
+                course.outcome = Outcome.ERROR
+                course.failure = Failure(hook="evaluation", kind=devices.OUT_OF_MEMORY, message=str(error))
             course.watch.switch(Account.PAUSED)
         assert course.outcome is not None
         course.watch.switch(Account.EVALUATION)
-        test_value = None
-        if course.outcome is Outcome.REACHED:
-            test = open_split(folder, "test", workload.test_examples)
-            test_value = evaluate(workload, model, test, _DEVICE).value
+        test_value = judge.tested().value if course.outcome is Outcome.REACHED else None
         course.watch.switch(Account.LOGGING)
     return _record(trial, workload, course, test_value)
 
@@ -124,15 +172,16 @@ def initial_model(workload: Workload, seed: int) -> nn.Module:
         return workload.model().train()
 
 
-def _part(
-    trial: Trial, workload: Workload, folder: Path, core: int | None, scratch: Path, further: Path | None
-) -> Part:
+def _parts(
+    trial: Trial, workload: Workload, folder: Path, cores: Sequence[int | None], scratch: Path, further: Path | None
+) -> list[Part]:
+    """What each player is told, by rank."""
     named = (trial.seed, workload.name)
     draw = (trial.study, trial.trial)
     cell = sandbox.Cell(
         scratch=scratch, packages=further, hidden=(trial.data.absolute(), *trial.hidden), limits=trial.limits
     )
-    return Part(
+    part = Part(
         workload=(trial.suite, workload.name),
         data=folder,
         submission=trial.submission,
@@ -143,32 +192,41 @@ def _part(
         seed=seeds.submission_seed(*named, trial.submission.name, *draw),
         data_seed=seeds.data_seed(*named, *draw),
         budget_s=trial.budget_s,
-        core=core,
+        core=cores[0],
         cell=cell,
+        ranks=trial.devices,
+        compiled=trial.compiled,
     )
+    if trial.devices == 1:
+        return [part]
+    rooms = [scratch / f"rank{rank}" for rank in range(trial.devices)]
+    meeting = scratch / "meeting"
+    for folder in (*rooms, meeting):
+        folder.mkdir()
+    cells = [replace(cell, scratch=room, neighbours=trial.devices, meeting=meeting) for room in rooms]
+    return [
+        replace(part, rank=rank, core=core, cell=cell)
+        for rank, (core, cell) in enumerate(zip(cores, cells, strict=True))
+    ]
 
 
 def _referee(
-    trial: Trial,
-    workload: Workload,
-    model: nn.Module,
-    validation: Mapping[str, Any],
-    player: PlayerProcess,
-    course: _Course,
-    saved: Checkpoint | None,
-    keeper: Keeper,
+    trial: Trial, judge: _Judge, players: Players, course: _Course, saved: Checkpoint | None, keeper: Keeper
 ) -> None:
-    """Conducts the trial from the player's start to its outcome, which is left in `course`."""
-    watch = course.watch
+    """Conducts the trial from the players' start to its outcome, which is left in `course`.
+
+    Of several players the slowest counts: all have to come to a border before the clock stands still.
+    """
+    watch, workload, weights = course.watch, judge.workload, judge.weights
     period = trial.evaluation_period_s
     last = min(trial.budget_s, trial.rule.until_s)  # when an evaluation decides, whatever the period
     try:
-        course.guards = player.expect(Confined).guards
+        course.guards = players.confined()
     except PlayerGone as gone:
         if gone.failure.kind == "PlayerExit":  # no code of the submission has run yet
             raise Disturbed(f"no player could be started: {gone.failure.message}") from gone
         raise
-    loaded = player.expect(Loaded)
+    loaded = players.expect(Loaded)
     course.hp, course.batch_size = loaded.hp, loaded.batch_size
     course.clock_started = time.time()
     if loaded.declined is not None:
@@ -177,41 +235,41 @@ def _referee(
     if trial.rule.until_s <= 0:
         course.outcome = trial.rule.hopeless(0.0, ())
         return None
-    memory, held = weights.share(model)
+    judge.ready()
     arrays = split_files(workload.dataset.folder(trial.data.absolute()), "train")
 
     # ---- the submission's clock runs from here, whenever the player can run; in a trial that goes on, once it is
     # back where it was
     watch.switch(Account.SETUP if saved is None else Account.CHECKPOINT)
-    player.hand_over(memory, arrays)
-    os.close(memory)
-    if not player.ready_within(allowed := _patience(trial, course)):
-        return _overrun(course, "configure", allowed)
-    player.expect(Configured)
+    players.hand_over(weights.memories, arrays)
+    if not players.ready_within(allowed := _patience(trial, course)):
+        return _overrun(course, "configure", allowed, players)
+    players.expect(Configured)
     if saved is None:
         border = _next_border(trial, 0)
-        player.proceed(watch.submission_s(), border)
+        players.proceed(watch.submission_s(), border)
     else:
-        _take_up(saved, held, player, course)
+        _take_up(saved, weights, players, course)
         border = _next_border(trial, course.evaluations[-1].step)
-        player.proceed(watch.submission_s(), border)
+        players.proceed(watch.submission_s(), border)
     watch.switch(Account.TRAINING)
     due = (math.floor(watch.submission_s() / period) + 1) * period
 
     while True:
         until_asked = min(due, last) - watch.submission_s() if not trial.borders else _patience(trial, course)
-        asked = not player.ready_within(until_asked)
+        asked = not players.ready_within(until_asked)
         if asked:
-            player.ask_for_evaluation()
-            if not player.ready_within(allowed := _patience(trial, course)):
-                return _overrun(course, "update", allowed)
-        at = player.expect(Border)
-        player.freeze()
+            players.ask_for_evaluation()
+            if not players.ready_within(allowed := _patience(trial, course)):
+                return _overrun(course, "update", allowed, players)
+        at = players.expect(Border)
+        players.freeze()
 
         watch.switch(Account.EVALUATION)  # ---- and stands still from here: nothing of the player can run
         time_s = watch.submission_s()
         _must_be_due(at, asked, border, course.evaluations)
-        value, beside = evaluate(workload, model, validation, _DEVICE)
+        _must_agree(weights.gather())
+        value, beside = judge.validated()
         watch.switch(Account.LOGGING)
         if at.state_bytes is not None:
             course.state_bytes = at.state_bytes
@@ -232,54 +290,56 @@ def _referee(
         border = _next_border(trial, at.step)
         save = trial.checkpoint is not None and wall_clock() - course.saved_at >= trial.checkpoint_every_s
         watch.switch(Account.PAUSED)
-        player.proceed(time_s, border, value, save=save)
+        players.proceed(time_s, border, value, save=save)
         watch.switch(Account.TRAINING)  # ---- and runs again
-        player.thaw()
+        players.thaw()
         if save:
-            if not player.ready_within(allowed := _patience(trial, course)):
-                return _overrun(course, "after_eval", allowed)
-            player.expect(Saving)
-            _save(trial, workload, held, player, course, keeper)
-            player.proceed(watch.submission_s(), border)
+            if not players.ready_within(allowed := _patience(trial, course)):
+                return _overrun(course, "after_eval", allowed, players)
+            players.expect(Saving)
+            _save(trial, workload, weights, players, course, keeper)
+            players.proceed(watch.submission_s(), border)
             watch.switch(Account.TRAINING)
 
 
 def _save(
-    trial: Trial, workload: Workload, held: Tensor, player: PlayerProcess, course: _Course, keeper: Keeper
+    trial: Trial, workload: Workload, weights: Weights, players: Players, course: _Course, keeper: Keeper
 ) -> None:
     """Writes a checkpoint while the clock stands; what the player takes beyond mere copying is on the clock."""
     course.watch.switch(Account.CHECKPOINT)
-    state = player.state(_LARGEST_BYTES + _LARGEST_WEIGHTS * held.nbytes)
-    course.watch.overdrawn(_COPY_GRACE_S + _copying_s(state or b"", held), Account.TRAINING)
+    states = players.states(_LARGEST_BYTES + _LARGEST_WEIGHTS * weights.nbytes)
+    course.watch.overdrawn(_COPY_GRACE_S + _copying_s(states or (), weights), Account.TRAINING)
     course.watch.switch(Account.CHECKPOINT)
     course.saved_at = wall_clock()
-    if state is None or trial.checkpoint is None:
+    if states is None or trial.checkpoint is None:
         return
-    checkpoint = Checkpoint(facts=course.facts(), weights=held, player=state)
+    checkpoint = Checkpoint(facts=course.facts(), weights=weights.held, players=states)
     with contextlib.suppress(OSError):  # a trial that cannot be saved can still be run
         checkpoints.save(trial.checkpoint, _identity(trial, workload), checkpoint, keeper)
 
 
-def _copying_s(state: bytes, held: Tensor) -> float:
-    """Seconds that copying a player's state may take, as far as that is of an ordinary size beside the weights."""
-    return min(len(state), _ORDINARY_BYTES + _ORDINARY_WEIGHTS * held.nbytes) / _COPY_BYTES_PER_S
+def _copying_s(states: Sequence[bytes], weights: Weights) -> float:
+    """Seconds that copying players' states may take, as far as those are of an ordinary size beside the weights."""
+    most = _ORDINARY_BYTES + _ORDINARY_WEIGHTS * weights.nbytes
+    return sum(min(len(state), most) for state in states) / _COPY_BYTES_PER_S
 
 
-def _take_up(saved: Checkpoint, held: Tensor, player: PlayerProcess, course: _Course) -> None:
-    """Brings a configured player, the weights and the ledger to where a checkpoint was made.
+def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: _Course) -> None:
+    """Brings configured players, the weights and the ledger to where a checkpoint was made.
 
     What the player takes beyond setting itself up again and reading its state is on the clock.
     """
-    player.proceed(0.0, None, resume=True)
-    player.restore(saved.player)
-    if not player.ready_within(LOAD_TIMEOUT_S):
+    players.proceed(0.0, None, resume=True)
+    players.restore(saved.players)
+    if not players.ready_within(LOAD_TIMEOUT_S):
         raise PlayerGone(Failure(hook="load_state_dict", kind="Timeout", message="its state could not be restored"))
-    player.expect(Restored)
+    players.expect(Restored)
     facts = saved.facts
     setup_s = sum(seconds for account, seconds in facts["ledger"] if account == Account.SETUP)
-    allowed_s = _RESTORE_GRACE_S + setup_s + _copying_s(saved.player, held)
+    allowed_s = _RESTORE_GRACE_S + setup_s + _copying_s(saved.players, weights)
     course.watch.overdrawn(allowed_s, Account.TRAINING)
-    held.copy_(saved.weights)
+    for held, kept in zip(weights.held, saved.weights, strict=True):
+        held.copy_(kept)
     course.evaluations = tuple(Evaluation(**each) for each in facts["evaluations"])
     course.state_bytes = facts["state_bytes"]
     course.started, course.clock_started = facts["started"], facts["clock_started"]
@@ -290,7 +350,7 @@ def _take_up(saved: Checkpoint, held: Tensor, player: PlayerProcess, course: _Co
 
 def _identity(trial: Trial, workload: Workload) -> str:
     """What must be the same for a trial to go on from a checkpoint."""
-    key = trial.key(workload, machine.hardware().fingerprint)
+    key = trial.key(workload, machine.hardware(trial.devices, trial.compiled).fingerprint)
     return json.dumps([*key, trial.budget_s, trial.evaluation_period_s, machine.versions(), _code(trial)])
 
 
@@ -306,6 +366,16 @@ def _must_be_due(at: Border, asked: bool, border: int | None, before: Sequence[E
     if before and (at.step < before[-1].step or at.examples < before[-1].examples):
         message = f"the player went from step {before[-1].step} back to step {at.step}"
         raise PlayerGone(Failure(hook="update", kind="ProtocolError", message=message))
+
+
+def _must_agree(parameter: str | None) -> None:
+    """Raises PlayerGone where ranks hold different values of a parameter at an evaluation."""
+    if parameter is not None:
+        message = (
+            f"the ranks hold different values of {parameter}, expected the same on all: call the model as a whole, "
+            "so that gradients are those of the whole batch, or bring the weights together in before_eval"
+        )
+        raise PlayerGone(Failure(hook="update", kind="RanksDiffer", message=message))
 
 
 def _decide(trial: Trial, workload: Workload, evaluations: Sequence[Evaluation], complete: bool) -> Outcome | None:
@@ -342,9 +412,9 @@ def _patience(trial: Trial, course: _Course) -> float:
     return min(trial.budget_s + grace - course.watch.submission_s(), trial.limits.stall_s)
 
 
-def _overrun(course: _Course, hook: str, allowed_s: float) -> None:
+def _overrun(course: _Course, hook: str, allowed_s: float, players: Players) -> None:
     """Ends a trial whose submission did not come back from a hook in time: a miss."""
-    message = f"did not come back from {hook} within {allowed_s:.1f} s; the player was stopped"
+    message = f"{players.behind()}did not come back from {hook} within {allowed_s:.1f} s; the player was stopped"
     course.outcome = Outcome.BUDGET
     course.failure = Failure(hook=hook, kind="Overrun", message=message)
 
@@ -354,7 +424,7 @@ def _record(trial: Trial, workload: Workload, course: _Course, test_value: float
     booked = sum(seconds for _, seconds in ledger)
     if abs(booked - wall_s) > max(CLOCK_TOLERANCE * wall_s, CLOCK_GRACE_S):
         raise Disturbed(f"the ledger holds {booked:.3f} s of {wall_s:.3f} s: the machine slept or its clock jumped")
-    hardware = machine.hardware()
+    hardware = machine.hardware(trial.devices, trial.compiled)
     return Record(
         suite=trial.suite,
         workload=workload.name,
@@ -394,4 +464,6 @@ def _record(trial: Trial, workload: Workload, course: _Course, test_value: float
         state_bytes=course.state_bytes,
         guards=course.guards,
         resumed=course.resumed,
+        devices=trial.devices,
+        compiled=trial.compiled,
     )

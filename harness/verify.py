@@ -100,7 +100,8 @@ def _chosen(
     count: int,
 ) -> list[Record]:
     """The records to repeat. Raises UsageError where there are none, for a reason that is named."""
-    own = [r for r in records if r.submission == submission.name and r.ruleset == settings.ruleset]
+    how = (settings.ruleset, settings.devices, settings.compiled)
+    own = [r for r in records if r.submission == submission.name and (r.ruleset, r.devices, r.compiled) == how]
     if not own:
         raise UsageError(
             f"no trials of {submission.name} are recorded in {settings.results / settings.suite} under the "
@@ -150,6 +151,8 @@ def _repeat(record: Record, settings: Settings, submission: SubmissionRef) -> Tr
         hp=record.hp,
         limits=settings.limits,
         hidden=(settings.results.absolute(),),
+        devices=record.devices,
+        compiled=record.compiled,
     )
 
 

@@ -9,6 +9,9 @@
             return torch.optim.Adam(model.parameters(), lr=hp.lr)
 
 One instance serves one trial, in the trial's own process, so a submission may keep what it likes on `self`.
+
+Where several devices share each batch, every one runs all of this, and losses and gradients are the whole batch's;
+`submissions.ranks` is for what looks beyond that.
 """
 
 from __future__ import annotations

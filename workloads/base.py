@@ -41,34 +41,51 @@ class LossKind(StrEnum):
     CTC = "ctc"
 
 
+class Precision(StrEnum):
+    """What a model computes with in training; weights, gradients, losses and evaluations are float32 throughout."""
+
+    FP32 = "fp32"
+    TF32 = "tf32"  # products of float32 matrices in TensorFloat-32, where a GPU has it
+    BF16 = "bf16"  # products in bfloat16, by torch.autocast
+
+
 @dataclass(frozen=True)
 class Batch:
     """Some examples: the model's inputs, the targets of the loss, and the examples' row numbers in their split.
 
     `targets` and `index`, which is int64 of shape [examples], have the examples as their first dimension. So have
     the inputs, save where examples are graphs: those lie one behind another. To get a part of a batch, ask for it
-    by its `index`.
+    by its `index`. `whole` is there where these are one device's part of a batch that several devices share: the
+    number of examples that all of them have. That is the batch's length.
     """
 
     inputs: tuple[Tensor, ...]
     targets: Tensor
     index: Tensor
+    whole: int | None = None
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.index) if self.whole is None else self.whole
 
 
 class LossTerms(NamedTuple):
     """Loss of each example, summed over its valid units (tokens, labels), and how many units those are.
 
-    Both of shape [examples]; the mean loss of the batch is `summed.sum() / units.sum()`.
+    Both of shape [examples]. Of a batch that several devices share, these are the examples of one of them; `total`
+    and `mean` are the whole batch's on every device.
     """
 
     summed: Tensor
     units: Tensor
 
+    def total(self) -> tuple[Tensor, Tensor]:
+        """The loss summed over the batch, and its units, both scalars."""
+        return self.summed.sum(), self.units.sum()
+
     def mean(self) -> Tensor:
-        return self.summed.sum() / self.units.sum()
+        """The loss of a unit, in the mean over the batch."""
+        summed, units = self.total()
+        return summed / units
 
 
 LossFunction = Callable[..., LossTerms]
@@ -103,6 +120,7 @@ class Workload:
     the length of each example of a split; batches are then made of examples of like length, so that little is
     padded. `variant_of` names the workload that this one is a variant of; `algoperf` those of AlgoPerf that it
     stands for, the likeliest first: a submission written for AlgoPerf is asked for its batch size by these names.
+    `precision` holds for all submissions.
     """
 
     name: str
@@ -126,6 +144,7 @@ class Workload:
     beside: tuple[Metric, ...] = ()
     lengths: Callable[[Arrays], np.ndarray] | None = None
     variant_of: str | None = None
+    precision: Precision = Precision.FP32
     algoperf: tuple[str, ...] = field(default=(), compare=False)
     target: float | None = field(default=None, compare=False)
 

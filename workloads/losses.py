@@ -27,7 +27,8 @@ def cross_entropy(outputs: Tensor, batch: Batch, label_smoothing: float = 0.0) -
         label_smoothing=label_smoothing,
         ignore_index=PADDING,
     )
-    return _per_example(losses.view(len(batch), -1), batch.targets.view(len(batch), -1) != PADDING)
+    count = len(batch.targets)
+    return _per_example(losses.view(count, -1), batch.targets.view(count, -1) != PADDING)
 
 
 def binary_cross_entropy(outputs: Tensor, batch: Batch, label_smoothing: float = 0.0) -> LossTerms:

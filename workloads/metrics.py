@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -36,29 +37,47 @@ class Judgement(NamedTuple):
     beside: Mapping[str, float | None]
 
 
+Rows = list[tuple[Tensor, ...]]
+"""Of each batch in order, the rows of the workload's metric and of those beside it."""
+
+
 def evaluate(workload: Workload, model: nn.Module, arrays: Arrays, device: torch.device) -> Judgement:
     """The workload's metrics of a model on a split, each example counted once.
 
     `arrays` come from `open_split` with the workload's limit. The model is used in evaluation mode and left in
     the mode it was in; its weights and buffers are not touched.
     """
+    return judge(workload, evaluate_part(workload, model, arrays, device))
+
+
+def evaluate_part(
+    workload: Workload, model: nn.Module, arrays: Arrays, device: torch.device, part: int = 0, parts: int = 1
+) -> Rows:
+    """What `evaluate` finds in batches `part`, `part + parts`, ... of a split. Raises as the model does."""
     count = len(next(iter(arrays.values())))
     order = np.arange(count) if workload.lengths is None else np.argsort(workload.lengths(arrays), kind="stable")
     metrics = (workload.metric, *workload.beside)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
+    size, rows = workload.eval_batch_size, []
     try:
         with torch.inference_mode():
-            rows: list[list[Tensor]] = [[] for _ in metrics]
-            for start in range(0, count, workload.eval_batch_size):
-                batch = to_device(workload.collate(arrays, order[start : start + workload.eval_batch_size]), device)
-                for metric, found in zip(metrics, rows, strict=True):
-                    found.append(metric.rows(model, batch))
-            # A mean over many float32 numbers loses digits; a non-finite row must reach the result.
-            values = [m.reduce(torch.cat(found).double().cpu()) for m, found in zip(metrics, rows, strict=True)]
+            for start in range(part * size, count, parts * size):
+                batch = to_device(workload.collate(arrays, order[start : start + size]), device)
+                rows.append(tuple(metric.rows(model, batch) for metric in metrics))
     finally:
         for module, training in modes:
             module.training = training
+    return [tuple(found.cpu() for found in batch) for batch in rows]
+
+
+def judge(workload: Workload, rows: Rows) -> Judgement:
+    """The metrics by the rows of all batches."""
+    metrics = (workload.metric, *workload.beside)
+    by_metric = zip(metrics, zip(*rows, strict=True), strict=True)
+    with torch.inference_mode():
+        # A mean over many float32 numbers loses digits; a non-finite row must reach the result.
+        values = [metric.reduce(torch.cat(found).double()) for metric, found in by_metric]
     value, *others = (float(value) if math.isfinite(value) else None for value in values)
     return Judgement(value, {m.name: other for m, other in zip(workload.beside, others, strict=True)})
 
@@ -68,7 +87,8 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     if batch.index.device == device:
         return batch
     inputs = tuple(tensor.to(device, non_blocking=True) for tensor in batch.inputs)
-    return Batch(inputs, batch.targets.to(device, non_blocking=True), batch.index.to(device, non_blocking=True))
+    targets, index = (tensor.to(device, non_blocking=True) for tensor in (batch.targets, batch.index))
+    return replace(batch, inputs=inputs, targets=targets, index=index)
 
 
 def _wrong(outputs: Tensor, batch: Batch) -> Tensor:

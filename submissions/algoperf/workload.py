@@ -91,11 +91,12 @@ class TrialWorkload(Workload):
         targets, weights = _masked(label_batch, mask_batch)
         batch = Batch(inputs=(), targets=targets, index=torch.arange(len(targets), device=targets.device))
         smoothing = label_smoothing if self._loss_kind in _SMOOTHED else 0.0
-        summed, units = self._loss(logits_batch, batch, label_smoothing=smoothing)
-        per_example, counted = (summed, units) if weights is None else (summed * weights, units * weights)
-        total, valid = per_example.sum(), counted.sum()
+        terms = self._loss(logits_batch, batch, label_smoothing=smoothing)
+        if weights is not None:
+            terms = terms._replace(summed=terms.summed * weights, units=terms.units * weights)
+        total, valid = terms.total()
         self.last_loss = total.detach() / valid.detach()
-        return {"summed": total, "n_valid_examples": valid, "per_example": per_example}
+        return {"summed": total, "n_valid_examples": valid, "per_example": terms.summed}
 
     def init_model_fn(self, *args: Any, **kwargs: Any) -> None:
         """Raises RuntimeError: the initial weights belong to the trial."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness import sandbox
+from harness import sandbox, weights
 from harness import trial as trial_module
 from harness.plan import Trial
 from harness.processes import ProcessTree, children
@@ -352,9 +352,9 @@ def swap():
 threading.Thread(target=swap, daemon=True).start()
 """
     models = []
-    share = trial_module.weights.share
+    share = weights.share
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial_module.weights, "share", lambda model: models.append(model) or share(model))
+        patch.setattr(weights, "share", lambda model: models.append(model) or share(model))
         look = lambda: torch.cat([p.detach().flatten() for p in models[0].parameters()])  # noqa: E731
         seen = watched(patch, look, 0.1)
         run_source(probe(configure=swap, update=STILL))

@@ -143,35 +143,35 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path: Path) -> None:
     path = tmp_path / "evil.checkpoint"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "frombuffer", lambda *_, **__: Evil())
-        checkpoints.save(path, "mine", Checkpoint(facts={}, weights=torch.zeros(1), player=b"x"))
+        checkpoints.save(path, "mine", Checkpoint(facts={}, weights=[torch.zeros(1)], players=[b"x"]))
     assert checkpoints.load(path, "mine") is None
     assert not flag.exists()
 
 
 def test_the_last_room_on_a_disk_is_left_to_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.checkpoint"
-    state = Checkpoint(facts={}, weights=torch.ones(2**20), player=b"one")
+    state = Checkpoint(facts={}, weights=[torch.ones(2**20)], players=[b"one"])
     usage = shutil.disk_usage(tmp_path)._replace(free=19 * 2**20)  # 4 MiB of weights would leave less than 16
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(OSError, match="No space"):
         checkpoints.save(path, "mine", state)
     assert not list(tmp_path.iterdir())
-    checkpoints.save(path, "mine", replace(state, weights=torch.ones(2)))
+    checkpoints.save(path, "mine", replace(state, weights=[torch.ones(2)]))
     assert checkpoints.load(path, "mine") is not None
 
 
 def test_writing_replaces_whole_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.checkpoint"
-    checkpoints.save(path, "mine", Checkpoint(facts={"at": 1}, weights=torch.ones(3), player=b"one"))
+    checkpoints.save(path, "mine", Checkpoint(facts={"at": 1}, weights=[torch.ones(3)], players=[b"one"]))
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        checkpoints.save(path, "mine", Checkpoint(facts={"at": 2}, weights=torch.ones(3), player=b"two"))
+        checkpoints.save(path, "mine", Checkpoint(facts={"at": 2}, weights=[torch.ones(3)], players=[b"two"]))
     assert list(tmp_path.iterdir()) == [path]
     kept = checkpoints.load(path, "mine")
     assert kept is not None
-    assert (kept.facts, kept.player) == ({"at": 1}, b"one")
-    assert torch.equal(kept.weights, torch.ones(3))
+    assert (kept.facts, kept.players) == ({"at": 1}, [b"one"])
+    assert torch.equal(kept.weights[0], torch.ones(3))

@@ -74,7 +74,7 @@ def test_what_is_out_of_bounds_is_said(change: dict, complaint: str) -> None:
 
 def performed(bench: scale._Bench, **changes: object) -> list[Record]:
     trials, _ = bench.ready(Console(quiet=True))
-    return [recorded.perform(replace(trial, **changes), 0) for trial in trials[:100]]
+    return [recorded.perform(replace(trial, **changes)) for trial in trials[:100]]
 
 
 def test_a_recorded_curve_makes_a_record_like_any_other(bench: scale._Bench) -> None:
@@ -98,7 +98,7 @@ def test_a_bench_that_has_records_is_ready_for_the_others(bench: scale._Bench, t
     resumed = replace(bench, settings=replace(bench.settings, results=tmp_path))
     trials, _ = resumed.ready(Console(quiet=True))
     assert len(trials) == resumed.trials == 200
-    made = [recorded.perform(trial, 0) for trial in trials[:30]]
+    made = [recorded.perform(trial) for trial in trials[:30]]
     resumed.store.extend(made)
     left, race = resumed.ready(Console(quiet=True))
     assert len(left) == 170

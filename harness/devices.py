@@ -1,0 +1,61 @@
+"""What a trial's devices do alike for every submission: number formats, compiled code, memory that runs out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workloads.base import Precision
+
+OUT_OF_MEMORY = "OutOfMemory"
+"""The kind of a failure for want of memory, on whatever device."""
+
+
+def set_products(precision: Precision) -> None:
+    """Sets what this process's products of float32 matrices are made of, where a device leaves a choice."""
+    exact = "tf32" if precision is Precision.TF32 else "ieee"
+    for place in (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn):
+        place.fp32_precision = exact
+
+
+def lower(model: nn.Module, precision: Precision, device: torch.device) -> None:
+    """Has a model, and copies of it, compute in a workload's number format; weights and outputs stay float32."""
+    if precision is not Precision.BF16:
+        return
+    running: list[torch.autocast] = []
+
+    def enter(*_: Any) -> None:
+        running.append(torch.autocast(device.type, torch.bfloat16))
+        running[-1].__enter__()
+
+    def leave(_module: nn.Module, _inputs: Any, outputs: Any) -> Any:
+        running.pop().__exit__(None, None, None)
+        return _float32(outputs)
+
+    model.register_forward_pre_hook(enter)
+    model.register_forward_hook(leave, always_call=True)
+
+
+def compile_forward(model: nn.Module) -> None:
+    """Has a model, and copies of it, run its forward by `torch.compile`; what is hooked on it is not compiled.
+
+    It is compiled when it is first called. Gradients of gradients do not pass through it.
+    """
+    plain = type(model)
+    model.__class__ = type(plain.__name__, (plain,), {"forward": torch.compile(plain.forward)})
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that there was no memory left."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def _float32(outputs: Any) -> Any:
+    if isinstance(outputs, tuple):
+        return tuple(map(_float32, outputs))
+    half = isinstance(outputs, Tensor) and outputs.dtype is torch.bfloat16
+    return outputs.float() if half else outputs
