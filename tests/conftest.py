@@ -18,6 +18,10 @@ from tests.cores import one_core
 pytest_plugins = ["tests.faults.tally"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def cache() -> Path:
     """The dataset cache of the project: filled from the package index once."""

@@ -65,6 +65,7 @@ def test_the_sample_submission_passes_its_check(tmp_path: Path, cache: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_fresh_clone_gives_a_leaderboard(tmp_path: Path) -> None:
     """What a new user types, in an empty home, without this project's virtual environment or caches."""
     clone, home = tmp_path / "clone", tmp_path / "home"

@@ -99,6 +99,7 @@ def test_a_line_cannot_be_calibrated(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("own_core")
 def test_a_point_is_found_kept_and_used(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a rate that learns nothing and four of six decades, one that learns is found, on real workloads."""

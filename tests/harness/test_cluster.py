@@ -20,7 +20,6 @@ from tests.nodes import Nodes
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("cluster"),
     pytest.mark.usefixtures("own_core"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
@@ -83,6 +82,7 @@ def nodes() -> Iterator[Nodes]:
         yield made
 
 
+@pytest.mark.long
 def test_nodes_come_and_go_and_the_results_are_those_of_one_node(tmp_path: Path, nodes: Nodes) -> None:
     """Two nodes at first; a third joins late, the second is killed at work, and its trial goes on elsewhere."""
     nodes.add("second")
