@@ -108,6 +108,7 @@ def test_a_bench_that_has_records_is_ready_for_the_others(bench: scale._Bench, t
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_core")
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
