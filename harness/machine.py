@@ -8,7 +8,6 @@ import functools
 import hashlib
 import os
 import platform
-import random
 import subprocess
 import sys
 import tempfile
@@ -94,7 +93,8 @@ def keep_freed_memory() -> None:
 @contextlib.contextmanager
 def exclusive_cores(count: int) -> Iterator[tuple[int, ...]]:
     """Cores that no other trial on this machine uses, in this bench or another one, and this process pinned to the
-    first. All of them or none: trials that need several cannot wait for each other.
+    first. One asks after the other, so that who needs several is not passed by for ever, and nobody waits for cores
+    that are held by somebody who waits.
 
     The operating system frees them when the process dies, however it dies. Raises UsageError for more than there
     are.
@@ -107,20 +107,21 @@ def exclusive_cores(count: int) -> Iterator[tuple[int, ...]]:
         )
     folder = Path(tempfile.gettempdir()) / f"pacer-cores-{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    while True:
-        with contextlib.ExitStack() as held:
-            found: list[int] = []
-            for core in cores:
-                lock = FileLock(folder / f"{core}.lock")
-                with contextlib.suppress(Timeout):
-                    lock.acquire(blocking=False)
-                    held.callback(lock.release)
-                    found.append(core)
-                if len(found) == count:
-                    pin(found[0])
-                    yield tuple(found)
-                    return
-        time.sleep(0.05 * (1 + random.random()))
+    found: list[int] = []
+    with contextlib.ExitStack() as held:
+        with FileLock(folder / "turn.lock").acquire(poll_interval=0.01):
+            while len(found) < count:
+                for core in cores:
+                    if len(found) < count and core not in found:
+                        lock = FileLock(folder / f"{core}.lock")
+                        with contextlib.suppress(Timeout):
+                            lock.acquire(blocking=False)
+                            held.callback(lock.release)
+                            found.append(core)
+                if len(found) < count:
+                    time.sleep(0.05)
+        pin(found[0])
+        yield tuple(found)
 
 
 def writable(folder: Path) -> Path:
