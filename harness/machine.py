@@ -93,8 +93,8 @@ def keep_freed_memory() -> None:
 @contextlib.contextmanager
 def exclusive_cores(count: int) -> Iterator[tuple[int, ...]]:
     """Cores that no other trial on this machine uses, in this bench or another one, and this process pinned to the
-    first. One asks after the other, so that who needs several is not passed by for ever, and nobody waits for cores
-    that are held by somebody who waits.
+    first. Who needs several keeps those that it has found, so that it is not passed by for ever; only one at a time
+    does, so that no two wait for each other.
 
     The operating system frees them when the process dies, however it dies. Raises UsageError for more than there
     are.
@@ -108,8 +108,9 @@ def exclusive_cores(count: int) -> Iterator[tuple[int, ...]]:
     folder = Path(tempfile.gettempdir()) / f"pacer-cores-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     found: list[int] = []
+    alone = FileLock(folder / "several.lock").acquire(poll_interval=0.05) if count > 1 else contextlib.nullcontext()
     with contextlib.ExitStack() as held:
-        with FileLock(folder / "turn.lock").acquire(poll_interval=0.01):
+        with alone:
             while len(found) < count:
                 for core in cores:
                     if len(found) < count and core not in found:
