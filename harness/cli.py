@@ -299,7 +299,12 @@ def _perf(options: argparse.Namespace) -> int:
 def _scale(options: argparse.Namespace) -> int:
     from harness.scale import scale
 
-    report = scale(options.trials_planned, Console(stderr=True), mirror_s=options.mirror_s)
+    report = scale(
+        options.trials_planned,
+        Console(stderr=True),
+        mirror_s=options.mirror_s,
+        ray_address=settings_of(options).ray_address,
+    )
     print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
     return 0 if report.within_bounds() else 1
 

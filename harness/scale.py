@@ -11,7 +11,6 @@ import math
 import resource
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +25,6 @@ from harness import machine, recorded, schedule
 from harness.bench import keep, take_stock
 from harness.cluster import connected
 from harness.growth import Growth, measured
-from harness.import_algoperf import import_logs, leaderboards
 from harness.machine import ROOT
 from harness.plan import Plan, Settings, plan
 from harness.progress import TrialProgress
@@ -122,12 +120,16 @@ class ScaleReport:
         return "\n".join([*lines, *(f"out of bounds: {text}" for text in self.complaints())])
 
 
-def scale(trials: int, console: Console, *, mirror_s: float) -> ScaleReport:
-    """Measures a bench of so many trials, rounded up to whole submissions, its records, board and mirror."""
+def scale(trials: int, console: Console, *, mirror_s: float, ray_address: str | None = None) -> ScaleReport:
+    """Measures a bench of so many trials, rounded up to whole submissions, its records, board and mirror.
+
+    It runs on the Ray cluster at `ray_address`, or on one that it starts on this machine.
+    """
     with tempfile.TemporaryDirectory(prefix="pacer-scale-") as folder:
         curves = Path(folder) / "curves"
-        _keep_curves(curves, console)
-        return _measure(_bench_of(trials, Path(folder) / "results", curves), console, mirror_s)
+        recorded.keep_curves(curves)
+        bench = _bench_of(trials, Path(folder) / "results", curves, ray_address)
+        return _measure(bench, console, mirror_s)
 
 
 @dataclass(frozen=True)
@@ -156,23 +158,16 @@ class _Bench:
         return plan(self.settings, self.workloads, self.submissions, pace, known, self.fingerprint), race
 
 
-def _bench_of(trials: int, results: Path, curves: Path) -> _Bench:
+def _bench_of(trials: int, results: Path, curves: Path, ray_address: str | None = None) -> _Bench:
     count = max(2, -(-trials // (_WORKLOADS * _STUDIES)))
     return _Bench(
-        Settings(suite=_SUITE, studies=_STUDIES, stop="exact", results=results, data=curves),
+        Settings(
+            suite=_SUITE, studies=_STUDIES, stop="exact", results=results, data=curves, ray_address=ray_address
+        ),
         recorded.workloads(_WORKLOADS),
         recorded.submissions(count, REFERENCE),
         machine.hardware().fingerprint,
     )
-
-
-def _keep_curves(folder: Path, console: Console) -> None:
-    with tempfile.TemporaryDirectory() as unpacked:
-        with tarfile.open(ROOT / "tests" / "data" / "algoperf_logs.tar.xz") as archive:
-            archive.extractall(unpacked, filter="data")
-        for facts, logs in leaderboards(Path(unpacked)):
-            if facts == recorded.FACTS:
-                import_logs(logs, facts, folder, console)
 
 
 def _measure(bench: _Bench, console: Console, mirror_s: float) -> ScaleReport:

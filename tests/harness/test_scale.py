@@ -42,7 +42,7 @@ REPORT = ScaleReport(
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> scale._Bench:
     folder = tmp_path_factory.mktemp("scale")
-    scale._keep_curves(folder / "curves", Console(quiet=True))
+    recorded.keep_curves(folder / "curves")
     return scale._bench_of(200, folder / "results", folder / "curves")
 
 
