@@ -8,11 +8,13 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import IO, Generic, TypeVar
 
 from harness.brief import Brief
 from harness.record import Record
@@ -20,6 +22,8 @@ from harness.record import Record
 _ROOT = Path(__file__).parent.parent
 _PART = 64 * 2**20
 """Bytes that are worth a process of their own, which takes a fifth of a second to start."""
+
+_SOME = 1000
 
 _T = TypeVar("_T")
 
@@ -80,23 +84,36 @@ def _cuts(path: Path) -> list[int]:
     return sorted({*found, size})
 
 
-def _started(path: Path, start: int, end: int) -> subprocess.Popen[bytes]:
-    """A process that writes the lines of a part of a file, pickled."""
+@dataclass(frozen=True)
+class _Part:
+    """A process that reads a part of a file, and the file that it writes its lines to, pickled."""
+
+    process: subprocess.Popen[bytes]
+    written: IO[bytes]
+
+
+def _started(path: Path, start: int, end: int) -> _Part:
     code = "import sys; from harness.lines import write_part; write_part(*sys.argv[1:])"
     command = [sys.executable, "-c", code, str(path.absolute()), str(start), str(end)]
-    return subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    written = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed once it has been read
+    return _Part(subprocess.Popen(command, cwd=_ROOT, stdout=written, stderr=subprocess.DEVNULL), written)
 
 
-def _finished(
-    process: subprocess.Popen[bytes], path: Path, start: int, end: int
-) -> Iterable[Line[tuple[Record, str]]]:
-    """What it wrote; read here where it could not."""
-    with process:
-        written, _ = process.communicate()
-    return pickle.loads(written) if process.returncode == 0 else lines(path, Brief(), start, end)
+def _finished(part: _Part, path: Path, start: int, end: int) -> Iterator[Line[tuple[Record, str]]]:
+    """What it wrote, some at a time so that few are held; read here where it could not."""
+    with part.written:
+        if part.process.wait() != 0:
+            yield from lines(path, Brief(), start, end)
+            return
+        part.written.seek(0)
+        with suppress(EOFError):
+            while True:
+                yield from pickle.load(part.written)
 
 
 def write_part(path: str, start: str, end: str) -> None:
     """What such a process does."""
     gc.disable()
-    sys.stdout.buffer.write(pickle.dumps(list(lines(Path(path), Brief(), int(start), int(end)))))
+    found = lines(Path(path), Brief(), int(start), int(end))
+    while some := list(islice(found, _SOME)):
+        sys.stdout.buffer.write(pickle.dumps(some))

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from filelock import FileLock
 
-from harness.brief import Brief, Stored, at, itself, stored, whole_line
+from harness.brief import Stored, at, itself, stored, whole_line
 from harness.errors import RecordsError
 from harness.lines import Line, brief_lines, lines
 from harness.record import (
@@ -80,26 +80,23 @@ class RecordStore:
         return list(records.values()), warnings
 
     def brief(self) -> tuple[list[Stored], list[str]]:
-        """The same in brief, in a small part of the time and of the memory, as most of a record is its curve; with
-        all cores where there are very many."""
+        """The same in brief, in a small part of the time and of the memory, as most of a record is its curve."""
         warnings: list[str] = []
         # Python need not look for garbage among what is read here: it takes as long as reading it, again and again.
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return list(self._stored(brief_lines(self.path), warnings)), warnings
+            return list(self.scan(warnings)), warnings
         finally:
             gc.freeze()
             if collecting:
                 gc.enable()
 
     def scan(self, warnings: list[str]) -> Iterator[Stored]:
-        """One by one what `brief` lists. Adds to `warnings` as it goes; holds the keys that it has seen."""
-        return self._stored(lines(self.path, Brief()), warnings)
-
-    def _stored(self, appended: Iterable[Line[tuple[Record, str]]], warnings: list[str]) -> Iterator[Stored]:
+        """One by one what `brief` lists, with all cores where there are very many. Adds to `warnings` as it goes;
+        holds the keys that it has seen."""
         seen: set[tuple[str | int, ...]] = set()
-        for path, found in ((self.archive, lines(self.archive, whole_line)), (self.path, appended)):
+        for path, found in ((self.archive, lines(self.archive, whole_line)), (self.path, brief_lines(self.path))):
             for offset, (record, name) in _made(path, found, warnings):
                 if record.key not in seen:
                     seen.add(record.key)
@@ -109,10 +106,10 @@ class RecordStore:
 
     def write_archive(self, records: Iterable[Record]) -> None:
         """Writes the archive anew, compact and sorted: the same records make the same bytes."""
-        lines = sorted(to_json(compact(record)) for record in records)
+        texts = sorted(to_json(compact(record)) for record in records)
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.archive.with_suffix(".partial")
-        unfinished.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
+        unfinished.write_bytes(gzip.compress("".join(f"{text}\n" for text in texts).encode(), mtime=0))
         os.replace(unfinished, self.archive)
 
 
