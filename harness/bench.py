@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from harness import checkpoints, data, machine, packages, schedule
+from harness import data, keeper, machine, packages, schedule
 from harness.choose import chosen_submissions, chosen_workloads
 from harness.cluster import connected
 from harness.pace import PaceError, measure_pace
@@ -148,7 +148,7 @@ def take_stock(
         recorded.add(key)
         race.remember(each)
         if left and (path := checkpoint_path(settings, key)) in left:
-            checkpoints.discard(path)
+            keeper.discard(path)
     for warning in warnings:
         console.print(f"warning: {warning}", markup=False)
     return recorded, race
@@ -169,7 +169,7 @@ def keep(
             reporter.lost(result.trial, result.reason)
             continue
         store.append(result)
-        checkpoints.discard(checkpoint_path(settings, result.key))
+        keeper.discard(checkpoint_path(settings, result.key))
         race.note(result)
         submission_s += result.submission_s
         reporter.ended(result)

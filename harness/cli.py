@@ -220,7 +220,7 @@ def _archive(options: argparse.Namespace) -> int:
 
 
 def _trial(options: argparse.Namespace) -> int:
-    from harness.checkpoints import discard
+    from harness.keeper import discard
     from harness.plan import checkpoint_path
     from harness.records import to_json
     from harness.single import run_single

@@ -11,10 +11,11 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from harness import machine
 from harness.machine import ROOT
+from harness.place import Place
 from harness.rules import BUDGET_FACTOR, DEFAULT_STOP, DEFAULT_SUBMISSIONS
 from harness.sandbox import DEFAULT_LIMITS, Limits
 from harness.stopping import NEVER, StopRule
@@ -51,15 +52,6 @@ class Settings:
     checkpoint_s: float = 60.0
     devices: int = 1
     compiled: bool = False
-
-
-class Place(NamedTuple):
-    """Which of a bench's trials one is."""
-
-    workload: str
-    submission: str
-    study: int
-    trial: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,8 @@ from rich.console import Console
 
 from harness import machine, seeds
 from harness.algoperf_facts import leaderboard
-from harness.checkpoints import FILES, Keeper
 from harness.import_algoperf import import_logs, leaderboards
+from harness.keeper import FILES, Keeper
 from harness.plan import Trial, results_hash
 from harness.records import Evaluation, Outcome, Record, RecordStore
 from submissions.registry import SubmissionRef

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness import machine
-from harness.checkpoints import Keeper
 from harness.cluster import Cluster, ray
 from harness.desk import Desk, Running
-from harness.plan import Place, Trial
+from harness.keeper import Keeper
+from harness.place import Place
+from harness.plan import Trial
 from harness.player_process import Disturbed
 from harness.records import Record
 from harness.stopping import StopRule

@@ -22,9 +22,10 @@ import torch
 from torch import nn
 
 from harness import checkpoints, devices, machine, packages, sandbox, seeds
-from harness.checkpoints import Checkpoint, Keeper
+from harness.checkpoints import Checkpoint
 from harness.clock import CLOCK_GRACE_S, CLOCK_TOLERANCE, Account, Stopwatch, wall_clock
 from harness.evaluators import Evaluators
+from harness.keeper import FILES, Keeper
 from harness.messages import Border, Configured, Loaded, Restored, Saving
 from harness.plan import Trial, results_hash
 from harness.player import Part
@@ -115,7 +116,7 @@ class _Judge:
         return self.helpers.evaluate(self.weights.judged, split, limit, arrays)
 
 
-def run_trial(trial: Trial, cores: Sequence[int] = (), keeper: Keeper = checkpoints.FILES) -> Record:
+def run_trial(trial: Trial, cores: Sequence[int] = (), keeper: Keeper = FILES) -> Record:
     """Runs one trial on these cores, one a device, to the first of which this process is pinned, or unpinned, and
     returns its record.
 

@@ -77,6 +77,7 @@ def test_no_cycles() -> None:
     [
         ("scoring.board", {"torch", "ray", "mlflow"}),
         ("harness.records", {"torch", "ray", "mlflow"}),
+        ("harness.desk", {"torch", "mlflow"}),
         ("harness.trial", {"ray", "mlflow"}),
         ("harness.single", {"ray", "mlflow"}),
         ("harness.cli", {"torch", "ray", "mlflow"}),

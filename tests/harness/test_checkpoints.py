@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness import checkpoints
+from harness import checkpoints, keeper
 from harness.checkpoints import Checkpoint
 from harness.clock import CLOCK_TOLERANCE
 from harness.plan import Trial
@@ -40,10 +40,10 @@ def interrupted(order: Trial, after: int = 1) -> None:
         left = after
 
         def read(self, path: Path) -> bytes | None:
-            return checkpoints.read(path)
+            return keeper.read(path)
 
         def write(self, path: Path, data: bytes) -> None:
-            checkpoints.write(path, data)
+            keeper.write(path, data)
             self.left -= 1
             if not self.left:
                 raise Interrupted
