@@ -6,7 +6,6 @@ import hashlib
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
 
 from submissions.space import Points, Space
 
@@ -53,5 +52,7 @@ def point(space: Space, seed: int, trial: int) -> dict[str, Any]:
         if trial >= len(space.values):
             raise NoPointLeft(f"The search space lists {len(space.values)} points, which have had a trial each.")
         return dict(space.values[np.random.default_rng(seed).permutation(len(space.values))[trial]])
+    from scipy.stats import qmc  # a second or two, which only trials that search have to take
+
     unit = qmc.Halton(d=len(space), rng=np.random.default_rng(seed)).random(trial + 1)[trial]
     return {name: domain.at(float(u)) for (name, domain), u in zip(space.items(), unit, strict=True)}

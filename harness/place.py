@@ -1,0 +1,14 @@
+"""Where a trial stands in its bench."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """Which of a bench's trials one is."""
+
+    workload: str
+    submission: str
+    study: int
+    trial: int
