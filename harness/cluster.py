@@ -172,12 +172,17 @@ class Cluster:
                     yield name, name in damaged
 
     def look(self) -> bool:
-        """Takes in nodes that came and drops those that are gone, at most every two seconds; whether it looked."""
+        """Takes in nodes that came and drops those that are gone, at most every two seconds; whether it looked.
+
+        Raises ClusterError where this process's own node is gone: nothing can be asked of a cluster without it.
+        """
         if time.monotonic() - self._looked < _LOOK_EVERY_S:
             return False
         self._looked = time.monotonic()
         here = ray.get_runtime_context().get_node_id()
         alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+        if here not in alive:
+            raise ClusterError("Ray has died on this machine; the same command goes on from here")
         for gone in self._nodes.keys() - alive.keys():
             node = self._nodes.pop(gone)
             if node.stage is Stage.READY:
