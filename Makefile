@@ -28,6 +28,8 @@ BOARD = $(HOW) $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSO
 # A folder of its own, so that published logs do not mix with benches.
 DEMO = $(if $(filter file,$(origin RESULTS)),results/demo,$(RESULTS))
 export RAY_ADDRESS MLFLOW_TRACKING_URI
+# Packages are compiled when they are first imported; where nothing may be kept of that, each process would do it again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
