@@ -81,7 +81,7 @@ test: setup  ## run the quick tests
 	@$(PYTEST)
 
 proofs: setup  ## run the slow proofs: cluster, faults, browser, fresh clone
-	@$(PYTEST) -m slow --durations=10
+	@$(PYTEST) -m 'slow and not soak' --durations=10
 
 faults: setup  ## inject faults, run bad submissions and cheats; prints what came of each kind
 	@$(PYTEST) tests/faults -m 'slow or not slow'

@@ -125,6 +125,13 @@ def exclusive_cores(count: int) -> Iterator[tuple[int, ...]]:
         yield tuple(found)
 
 
+def stop_being_nice() -> None:
+    """Puts this process, and what it starts, at the usual priority where the system lets it: a worker of
+    `ray start` gives way to everything else on its machine, and what it would time then is the others."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, min(0, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
 def writable(folder: Path) -> Path:
     """The folder, made if need be; where this machine allows no such place, one in this user's cache instead."""
     try:

@@ -73,7 +73,10 @@ class PlayerProcess:
         self._process = _CONTEXT.Process(target=play, args=(theirs, their_lifeline))
         # multiprocessing would run the parent's main script again in each child; for a Ray worker that is Ray's.
         vars(sys.modules["__main__"]).pop("__file__", None)
-        self._process.start()
+        try:
+            self._process.start()
+        except (EOFError, ConnectionError) as error:  # as on a node that is just dying
+            raise Disturbed(f"the server that players are forked from is gone: {error}") from error
         _give_up_after(self._connection, _STUCK_S)
         theirs.close()
         their_lifeline.close()

@@ -123,6 +123,7 @@ def _passing(error: ray.exceptions.RayError) -> bool:
 
 @ray.remote(max_retries=0)
 def _run(trial: Trial, desk: Desk, perform: Perform) -> Record:
+    machine.stop_being_nice()
     trial = dataclasses.replace(trial, data=machine.writable(trial.data))
     with machine.exclusive_cores(trial.devices) as cores:
         desk.started(trial.place, cores[0])
