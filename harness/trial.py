@@ -246,14 +246,13 @@ def _referee(
     if not players.ready_within(allowed := _patience(trial, course)):
         return _overrun(course, "configure", allowed, players)
     players.expect(Configured)
-    if saved is None:
-        border = _next_border(trial, 0)
-        players.proceed(watch.submission_s(), border)
-    else:
+    if saved is not None:
         _take_up(saved, weights, players, course)
-        border = _next_border(trial, course.evaluations[-1].step)
-        players.proceed(watch.submission_s(), border)
-    watch.switch(Account.TRAINING)
+    border = _next_border(trial, course.evaluations[-1].step if saved is not None else 0)
+    watch.switch(
+        Account.TRAINING
+    )  # before there is leave to train: who has it may run before this process does again
+    players.proceed(watch.submission_s(), border)
     due = (math.floor(watch.submission_s() / period) + 1) * period
 
     while True:
@@ -299,8 +298,8 @@ def _referee(
                 return _overrun(course, "after_eval", allowed, players)
             players.expect(Saving)
             _save(trial, workload, weights, players, course, keeper)
-            players.proceed(watch.submission_s(), border)
             watch.switch(Account.TRAINING)
+            players.proceed(watch.submission_s(), border)
 
 
 def _save(
