@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from harness import data, keeper, machine, packages, schedule
+from harness import data, files, keeper, machine, packages, schedule
 from harness.choose import chosen_submissions, chosen_workloads
 from harness.cluster import connected
 from harness.pace import PaceError, measure_pace
@@ -38,7 +38,7 @@ class BenchReport:
 
     suite: str
     workloads: tuple[str, ...]
-    fingerprint: str = ""
+    fingerprint: str
     started: float
     wall_s: float
     trials_run: int = 0
@@ -179,13 +179,11 @@ def keep(
 def keep_sources(settings: Settings, submissions: Iterable[SubmissionRef]) -> None:
     """Keeps each submission's text beside the records that name its hash, so that a result can be traced."""
     folder = settings.results / settings.suite / "sources"
-    folder.mkdir(parents=True, exist_ok=True)
     for ref in submissions:
         path = folder / f"{ref.hash}.txt"
         if not path.exists():
-            partial = path.with_suffix(f".{os.getpid()}.partial")
-            partial.write_text(f"# {ref.name} {ref.filename or ''} {ref.environment}\n{ref.source}")
-            partial.replace(path)
+            text = f"# {ref.name} {ref.filename or ''} {ref.environment}\n{ref.source}"
+            files.replace(path, text.encode())
 
 
 def _must_run(results: Iterable[Record | schedule.Lost]) -> Iterator[Record]:

@@ -138,19 +138,13 @@ def _import_algoperf(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     """Imports the published leaderboards of a folder, or those that come with Pacer, and shows them."""
-    import tarfile
-    from tempfile import TemporaryDirectory
-
-    from harness.import_algoperf import import_logs, leaderboards
+    from harness.import_algoperf import import_logs, leaderboards, published
     from harness.show import show_board
     from scoring.mlflow_view import serve
 
     console, results = Console(stderr=True), Path(options.results)
-    with TemporaryDirectory() as unpacked:
-        if options.logs is None:
-            with tarfile.open(ROOT / "tests" / "data" / "algoperf_logs.tar.xz") as archive:
-                archive.extractall(unpacked, filter="data")
-        found = leaderboards(Path(options.logs or unpacked))
+    with published() if options.logs is None else contextlib.nullcontext(Path(options.logs)) as logs:
+        found = leaderboards(logs)
         for facts, folder in found:
             print(import_logs(folder, facts, results, console).as_text(), end="\n\n")
     uri = options.tracking_uri

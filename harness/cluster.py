@@ -40,7 +40,9 @@ from workloads.datasets.base import Dataset, DatasetError
 
 _KNOCK_S = 10.0
 
-_LOOK_EVERY_S = 2.0
+LOOK_EVERY_S = 2.0
+"""Seconds between two looks at what nodes there are."""
+
 _SHIPPED_NOT = [".venv", ".data", ".git", "results", "**/__pycache__"]
 
 
@@ -114,7 +116,7 @@ class Cluster:
         self._nodes: dict[str, Node] = {}
         self._datasets: Sequence[Dataset] = ()
         self._cache = Path()
-        self._looked = -_LOOK_EVERY_S
+        self._looked = -LOOK_EVERY_S
         self._hardware: Hardware | None = None
         self.look()
         while any(node.stage is Stage.ASKED and node.doing for node in self._nodes.values()):
@@ -176,7 +178,7 @@ class Cluster:
 
         Raises ClusterError where this process's own node is gone: nothing can be asked of a cluster without it.
         """
-        if time.monotonic() - self._looked < _LOOK_EVERY_S:
+        if time.monotonic() - self._looked < LOOK_EVERY_S:
             return False
         self._looked = time.monotonic()
         here = ray.get_runtime_context().get_node_id()

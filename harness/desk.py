@@ -15,7 +15,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness import keeper
+from harness.keeper import FILES
 from harness.place import Place
 
 _NICENESS = 10
@@ -48,10 +48,10 @@ class _Desk:
         return list(self._running.values())
 
     def write(self, path: Path, data: bytes) -> None:
-        keeper.write(path, data)
+        FILES.write(path, data)
 
     def read(self, path: Path) -> bytes | None:
-        return keeper.read(path)
+        return FILES.read(path)
 
 
 class Desk:
@@ -77,7 +77,7 @@ class Desk:
     def write(self, path: Path, data: bytes) -> None:
         """Keeps a checkpoint in the driver's file of that path. Raises OSError where that fails."""
         if self._is_here():
-            return keeper.write(path, data)
+            return FILES.write(path, data)
         try:
             ray.get(self._actor.write.remote(path, data))
         except RayError as error:
@@ -87,7 +87,7 @@ class Desk:
     def read(self, path: Path) -> bytes | None:
         """The checkpoint in the driver's file of that path, None for none."""
         if self._is_here():
-            return keeper.read(path)
+            return FILES.read(path)
         try:
             return ray.get(self._actor.read.remote(path))
         except RayError:

@@ -20,7 +20,7 @@ from torch import nn
 
 from harness import devices, machine, weights
 from harness.player import receive_files, send_files
-from harness.player_process import Disturbed
+from harness.player_process import Disturbed, fork
 from workloads import registry
 from workloads.base import Precision, Workload
 from workloads.datasets.base import open_split
@@ -47,7 +47,7 @@ class Evaluators:
             helper = _CONTEXT.Process(
                 target=_serve, args=(theirs, place, data, core, part, self._parts), daemon=True
             )
-            helper.start()
+            fork(helper)
             theirs.close()
             self._end.callback(helper.join, _LAST_WORDS_S)
             self._end.callback(ours.close)  # before that, and the helper's end

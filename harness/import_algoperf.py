@@ -18,9 +18,12 @@ from __future__ import annotations
 import csv
 import json
 import re
+import tarfile
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,7 @@ from rich.progress import track
 
 from harness.algoperf_facts import Leaderboard, Workload, all_leaderboards
 from harness.errors import UsageError
+from harness.machine import ROOT
 from harness.records import Evaluation, Failure, Outcome, Record, RecordStore, finite
 from scoring.selection import some
 
@@ -141,6 +145,15 @@ def find_submissions(folder: Path, ruleset: str) -> Path:
             f"{ruleset}; name one of them, with its ruleset"
         )
     return fitting[0]
+
+
+@contextmanager
+def published() -> Iterator[Path]:
+    """A folder with the published logs that come with Pacer, unpacked while the context lasts."""
+    with tempfile.TemporaryDirectory() as unpacked:
+        with tarfile.open(ROOT / "tests" / "data" / "algoperf_logs.tar.xz") as archive:
+            archive.extractall(unpacked, filter="data")
+        yield Path(unpacked)
 
 
 def leaderboards(folder: Path) -> list[tuple[Leaderboard, Path]]:

@@ -1,4 +1,4 @@
-"""What a player says, read by the referee as what it is: the words of a stranger."""
+"""What referee and player say to each other. What a player says is read as what it is: the words of a stranger."""
 
 from __future__ import annotations
 
@@ -18,6 +18,20 @@ _LONGEST_TEXT, _LONGEST_TRACEBACK = 2_000, 20_000
 
 class MessageError(Exception):
     """The player said what it may not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leave:
+    """The referee's: leave to train on, up to step `border` or until asked. `value` is what was just evaluated.
+
+    With `save` the player asks first to have its state saved, with `resume` it waits for one.
+    """
+
+    submission_s: float
+    border: int | None
+    value: float | None = None
+    save: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ The result is kept under the hardware's fingerprint in RESULTS/calibration.json.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -15,6 +14,7 @@ from statistics import median
 
 from filelock import FileLock
 
+from harness import files
 from harness.errors import PacerError
 from harness.plan import Settings, Trial
 from harness.records import Record
@@ -125,9 +125,7 @@ class PaceStore:
             for key, values in samples.items():
                 entry = {"samples_s": list(values), "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
                 data.setdefault(fingerprint, {}).setdefault(key, entry)
-            partial = self._path.with_suffix(".partial")
-            partial.write_text(json.dumps(data, indent=1))
-            os.replace(partial, self._path)
+            files.replace(self._path, json.dumps(data, indent=1).encode())
 
     def _load(self) -> dict[str, dict[str, dict]]:
         if not self._path.exists():

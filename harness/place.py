@@ -12,3 +12,6 @@ class Place(NamedTuple):
     submission: str
     study: int
     trial: int
+
+    def __str__(self) -> str:
+        return f"{self.workload}  {self.submission}  study {self.study}"

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from harness import devices, machine, processes, sandbox, seeds, shared, weights
 from harness.batches import EpochBatches
+from harness.messages import Leave
 from harness.ranks import DUE, Company, Draws
 from harness.records import Failure, Outcome
 from harness.state import StateError, pack, unpack
@@ -210,7 +211,7 @@ class _Stage:
     ) -> None:
         self.send("configured")
         leave = self._await_leave()
-        if leave["resume"]:
+        if leave.resume:
             self.hook = "load_state_dict"
             _restore(submission, training, batches, self._draws, self._connection.recv_bytes())
             self.send("restored")
@@ -228,7 +229,7 @@ class _Stage:
                 self.hook = "update"
                 losses.append(submission.update(training, batch))
                 training.step += 1
-                if not self._is_due() and training.step != leave["border"]:
+                if not self._is_due() and training.step != leave.border:
                     continue
             except TrainingComplete:
                 complete = True
@@ -245,16 +246,16 @@ class _Stage:
             facts = {"examples": batches.examples, "train_loss": loss, "complete": complete, "state_bytes": size}
             self.send("border", step=training.step, **facts)
             leave = self._await_leave()
-            training.evaluations += (Validation(training.step, leave["submission_s"], leave["value"]),)
+            training.evaluations += (Validation(training.step, leave.submission_s, leave.value),)
             first = False
             self.hook = "after_eval"
             submission.after_eval(training)
-            if leave["save"]:
+            if leave.save:
                 self.hook = "state_dict"
                 self.send("saving")  # the clock stands from here, for as long as copying takes
                 most = json.loads(self._connection.recv_bytes())["most"]
                 self._send_state(submission, training, batches, most)
-                leave |= self._await_leave()
+                leave = self._await_leave()
 
     def _is_due(self) -> bool:
         """Whether the referee asks for an evaluation; all ranks find the same after a step."""
@@ -272,10 +273,10 @@ class _Stage:
             self.send("saved", reason=None)
             self._connection.send_bytes(state)
 
-    def _await_leave(self) -> dict[str, Any]:
+    def _await_leave(self) -> Leave:
         """Waits for leave to go on, which sets the clock."""
-        leave = json.loads(self._connection.recv_bytes())
-        self._clock_s, self._clock_from = leave["submission_s"], time.perf_counter()
+        leave = Leave(**json.loads(self._connection.recv_bytes()))
+        self._clock_s, self._clock_from = leave.submission_s, time.perf_counter()
         if self._company is not None:
             self._company.clock_s = self._clock_s
         return leave

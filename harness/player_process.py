@@ -15,8 +15,9 @@ import struct
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -24,7 +25,7 @@ from typing import Any, Self, TypeVar
 from harness import messages, processes, shared
 from harness.clock import wall_clock
 from harness.errors import PacerError
-from harness.messages import Configured, Confined, Failed, Housed, Loaded, Message, MessageError, Saved
+from harness.messages import Configured, Confined, Failed, Housed, Leave, Loaded, Message, MessageError, Saved
 from harness.player import Part, play, send_files
 from harness.ranks import DUE, PAGE_BYTES, WAITING
 from harness.records import Failure
@@ -71,12 +72,7 @@ class PlayerProcess:
         self._connection, theirs = _CONTEXT.Pipe()
         their_lifeline, self._lifeline = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(target=play, args=(theirs, their_lifeline))
-        # multiprocessing would run the parent's main script again in each child; for a Ray worker that is Ray's.
-        vars(sys.modules["__main__"]).pop("__file__", None)
-        try:
-            self._process.start()
-        except (EOFError, ConnectionError) as error:  # as on a node that is just dying
-            raise Disturbed(f"the server that players are forked from is gone: {error}") from error
+        fork(self._process)
         _give_up_after(self._connection, _STUCK_S)
         theirs.close()
         their_lifeline.close()
@@ -192,23 +188,11 @@ class PlayerProcess:
         """Asks the player to stop after the step under way."""
         self._page[DUE] = 1
 
-    def proceed(
-        self,
-        submission_s: float,
-        border: int | None,
-        value: float | None = None,
-        *,
-        save: bool = False,
-        resume: bool = False,
-    ) -> None:
-        """Gives leave to train on, up to step `border` or until asked; `value` is what was just evaluated.
-
-        With `save` the player asks first to have its state saved, with `resume` it waits for one.
-        """
+    def proceed(self, leave: Leave) -> None:
+        """Gives leave to train on."""
         self._page[DUE] = 0
-        leave = {"submission_s": submission_s, "border": border, "value": value, "save": save, "resume": resume}
         with contextlib.suppress(ConnectionError, BlockingIOError):
-            self._say(leave)
+            self._say(asdict(leave))
 
     def state(self, most: int) -> bytes | None:
         """The state of a player that asked to have it saved: bytes for another player, opaque to everybody else.
@@ -283,6 +267,16 @@ class PlayerProcess:
         else:
             text = f"the player exited with code {code}"
         return Failure(hook=self._hook, kind="PlayerExit", message=text, output=self._printed())
+
+
+def fork(process: BaseProcess) -> None:
+    """Starts a process from the server. Raises Disturbed where that is gone, as on a node that is just dying."""
+    # multiprocessing would run the parent's main script again in each child; for a Ray worker that is Ray's.
+    vars(sys.modules["__main__"]).pop("__file__", None)
+    try:
+        process.start()
+    except (EOFError, ConnectionError) as error:
+        raise Disturbed(f"the server that players are forked from is gone: {error}") from error
 
 
 def ready_among(players: Sequence[PlayerProcess], seconds: float) -> list[PlayerProcess]:

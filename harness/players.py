@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 from harness import sandbox
 from harness.clock import wall_clock
-from harness.messages import Border, Confined, Housed, Loaded, Message
+from harness.messages import Border, Confined, Housed, Leave, Loaded, Message
 from harness.player import Part
 from harness.player_process import LOAD_TIMEOUT_S, PlayerGone, PlayerProcess, ready_among
 from harness.ranks import RankLost
@@ -99,18 +99,10 @@ class Players:
         for player in self._all:
             player.ask_for_evaluation()
 
-    def proceed(
-        self,
-        submission_s: float,
-        border: int | None,
-        value: float | None = None,
-        *,
-        save: bool = False,
-        resume: bool = False,
-    ) -> None:
-        """Gives all leave to train on, as for one player."""
+    def proceed(self, leave: Leave) -> None:
+        """Gives all leave to train on."""
         for player in self._all:
-            player.proceed(submission_s, border, value, save=save, resume=resume)
+            player.proceed(leave)
 
     def states(self, most: int) -> tuple[bytes, ...] | None:
         """The state of each, None where one cannot be saved; as for one player."""

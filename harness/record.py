@@ -145,14 +145,13 @@ class Record:
     @property
     def crossing(self) -> Evaluation | None:
         """The first evaluation that met the target, or None."""
-        if self.target is None:
-            return None
-        for evaluation in self.evaluations:
-            if evaluation.value is None:
-                continue
-            if evaluation.value >= self.target if self.higher_is_better else evaluation.value <= self.target:
-                return evaluation
-        return None
+        return next((evaluation for evaluation in self.evaluations if self.meets(evaluation.value)), None)
+
+    def meets(self, value: float | None) -> bool:
+        """Whether a value of the metric meets the target, if there are both."""
+        if value is None or self.target is None:
+            return False
+        return value >= self.target if self.higher_is_better else value <= self.target
 
     @property
     def submission_s(self) -> float:

@@ -11,7 +11,6 @@ import functools
 import math
 import os
 import socket
-import tarfile
 import tempfile
 import time
 from collections import defaultdict
@@ -24,7 +23,7 @@ from rich.console import Console
 
 from harness import machine, seeds
 from harness.algoperf_facts import leaderboard
-from harness.import_algoperf import import_logs, leaderboards
+from harness.import_algoperf import import_logs, leaderboards, published
 from harness.keeper import FILES, Keeper
 from harness.plan import Trial, results_hash
 from harness.records import Evaluation, Outcome, Record, RecordStore
@@ -81,7 +80,7 @@ def perform(trial: Trial, cores: Sequence[int] = (), keeper: Keeper = FILES) -> 
         ]
         ledger += [("logging", _LOGGING_S * (1 + losses)), ("paused", _PAUSE_S)]
         clock_s = time_s
-        if _meets(recorded.value, like):
+        if like.meets(recorded.value):
             outcome = Outcome.REACHED
             break
         if why := trial.rule.hopeless(time_s, evaluations):
@@ -139,18 +138,10 @@ def _draw(trial: Trial) -> tuple[Record, float, np.random.Generator]:
     return group[int(rng.integers(len(group)))], stretch, rng
 
 
-def _meets(value: float | None, like: Record) -> bool:
-    if value is None or like.target is None:
-        return False
-    return value >= like.target if like.higher_is_better else value <= like.target
-
-
 def keep_curves(folder: Path) -> None:
     """Imports the curves into a folder of records."""
-    with tempfile.TemporaryDirectory() as unpacked:
-        with tarfile.open(machine.ROOT / "tests" / "data" / "algoperf_logs.tar.xz") as archive:
-            archive.extractall(unpacked, filter="data")
-        for facts, logs in leaderboards(Path(unpacked)):
+    with published() as unpacked:
+        for facts, logs in leaderboards(unpacked):
             if facts == FACTS:
                 import_logs(logs, facts, folder, Console(quiet=True))
 

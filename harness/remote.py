@@ -20,6 +20,7 @@ import pyarrow
 from filelock import FileLock
 from pyarrow import fs
 
+from harness import files
 from harness.errors import RecordsError, UsageError
 
 _EVERY_S = 10.0
@@ -158,9 +159,7 @@ class Copy:
         return json.loads(path.read_text()) if path.exists() else {"sent": 0, "seen": []}
 
     def _keep(self, suite: Path, **state: object) -> None:
-        partial = suite / f"{_STATE}.partial"
-        partial.write_text(json.dumps(state))
-        partial.replace(suite / _STATE)
+        files.replace(suite / _STATE, json.dumps(state).encode())
 
     # ---- the rest: small files, the newest counts; of the pace, whatever was measured first
 
@@ -182,10 +181,7 @@ class Copy:
 
     def _write_here(self, path: Path, data: bytes) -> None:
         place = self.folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_name(f"{place.name}.{os.getpid()}.partial")
-        partial.write_bytes(data)
-        partial.replace(place)
+        files.replace(place, data)
         self._sent[str(place)] = place.stat().st_mtime
 
     def _write_there(self, path: Path, data: bytes) -> None:

@@ -68,7 +68,7 @@ class Reporter:
 
     def _running(self, running: Sequence[Running], devices: int) -> None:
         shown = tuple(
-            Device(node=self._cluster.name(r.node), core=r.core, trial=_named(r), since=r.since) for r in running
+            Device(node=self._cluster.name(r.node), core=r.core, trial=str(r.place), since=r.since) for r in running
         )
         self._progress.running(shown, devices)
         self._write(running=shown, devices=devices)
@@ -78,8 +78,3 @@ class Reporter:
         self._status = replace(self._status, left_s=left_s, repeated=repeated, updated=time.time(), **changes)
         with contextlib.suppress(OSError):  # a bench that cannot say how it goes can still go
             status.write(self._results, self._status)
-
-
-def _named(running: Running) -> str:
-    place = running.place
-    return f"{place.workload}  {place.submission}  study {place.study}"

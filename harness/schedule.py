@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness import machine
-from harness.cluster import Cluster, ray
+from harness.cluster import LOOK_EVERY_S, Cluster, ray
 from harness.desk import Desk, Running
 from harness.keeper import Keeper
 from harness.place import Place
@@ -21,8 +21,6 @@ from harness.trial import run_trial
 
 _RETRIES = 3
 """How often a trial is run again whose worker or node died, or whose measurement was spoilt."""
-
-_LOOK_EVERY_S = 2.0
 
 Perform = Callable[[Trial, Sequence[int], Keeper], Record]
 """What runs a trial on some cores, with its checkpoints kept by the third."""
@@ -87,7 +85,7 @@ def run(
                 trial = dataclasses.replace(trial, rule=rule(trial))
             one = _Sent(trial, cluster, desk, perform)
             sent[one.reference] = one
-        done, _ = ray.wait(list(sent), num_returns=1, timeout=_LOOK_EVERY_S) if sent else ([], [])
+        done, _ = ray.wait(list(sent), num_returns=1, timeout=LOOK_EVERY_S) if sent else ([], [])
         for reference in done:
             trial = sent.pop(reference).trial
             try:
@@ -108,7 +106,7 @@ def run(
                 ray.cancel(one.reference, force=True)
                 repeat(one.trial, "the nodes that it could have run on are gone")
         elif not cluster.devices:
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)
 
 
 def _under_way(desk: Desk, sent: dict[ray.ObjectRef, _Sent]) -> list[Running]:

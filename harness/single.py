@@ -37,7 +37,7 @@ def run_single(settings: Settings, study: int, point: int, console: Console) -> 
                 settings, (workload,), fingerprint, 1, lambda orders: (run_trial(order, cores) for order in orders)
             )
         trial = plan(settings, (workload,), (submission,), pace, (), fingerprint)[-1]
-        name = f"{workload.name}  {submission.name}  study {study}"
+        name = str(trial.place)
         with console.status(f"{name}: at most {duration(trial.budget_s)} of submission time"):
             record = run_trial(trial, cores)
     console.print(f"{name}: {describe(record)}", markup=False, highlight=False, soft_wrap=True)

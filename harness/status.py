@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from harness import files
 from harness.words import duration
 
 _FRESH_S = 30.0
@@ -59,14 +60,7 @@ class Status:
 
 def write(results: Path, status: Status) -> None:
     """Replaces RESULTS/SUITE/status.json."""
-    path = _path(results, status.suite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(asdict(status)))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    files.replace(results / status.suite / "status.json", json.dumps(asdict(status)).encode())
 
 
 def read(results: Path) -> Iterator[Status]:
@@ -78,10 +72,6 @@ def read(results: Path) -> Iterator[Status]:
             yield Status(**facts)
         except (KeyError, OSError, TypeError, ValueError):  # of another version, or just being replaced
             continue
-
-
-def _path(results: Path, suite: str) -> Path:
-    return results / suite / "status.json"
 
 
 def as_text(status: Status) -> RenderableType:

@@ -26,7 +26,7 @@ from harness.checkpoints import Checkpoint
 from harness.clock import CLOCK_GRACE_S, CLOCK_TOLERANCE, Account, Stopwatch, wall_clock
 from harness.evaluators import Evaluators
 from harness.keeper import FILES, Keeper
-from harness.messages import Border, Configured, Loaded, Restored, Saving
+from harness.messages import Border, Configured, Leave, Loaded, Restored, Saving
 from harness.plan import Trial, results_hash
 from harness.player import Part
 from harness.player_process import LOAD_TIMEOUT_S, Disturbed, PlayerGone
@@ -252,7 +252,7 @@ def _referee(
     watch.switch(
         Account.TRAINING
     )  # before there is leave to train: who has it may run before this process does again
-    players.proceed(watch.submission_s(), border)
+    players.proceed(Leave(submission_s=watch.submission_s(), border=border))
     due = (math.floor(watch.submission_s() / period) + 1) * period
 
     while True:
@@ -290,7 +290,7 @@ def _referee(
         border = _next_border(trial, at.step)
         save = trial.checkpoint is not None and wall_clock() - course.saved_at >= trial.checkpoint_every_s
         watch.switch(Account.PAUSED)
-        players.proceed(time_s, border, value, save=save)
+        players.proceed(Leave(submission_s=time_s, border=border, value=value, save=save))
         watch.switch(Account.TRAINING)  # ---- and runs again
         players.thaw()
         if save:
@@ -299,7 +299,7 @@ def _referee(
             players.expect(Saving)
             _save(trial, workload, weights, players, course, keeper)
             watch.switch(Account.TRAINING)
-            players.proceed(watch.submission_s(), border)
+            players.proceed(Leave(submission_s=watch.submission_s(), border=border))
 
 
 def _save(
@@ -329,7 +329,7 @@ def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: _Cou
 
     What the player takes beyond setting itself up again and reading its state is on the clock.
     """
-    players.proceed(0.0, None, resume=True)
+    players.proceed(Leave(submission_s=0.0, border=None, resume=True))
     players.restore(saved.players)
     if not players.ready_within(LOAD_TIMEOUT_S):
         raise PlayerGone(Failure(hook="load_state_dict", kind="Timeout", message="its state could not be restored"))

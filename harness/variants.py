@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from filelock import FileLock
 
+from harness import files
 from harness.errors import UsageError
 from harness.plan import Settings
 from workloads import registry
@@ -65,9 +66,7 @@ def _folder_seed(settings: Settings) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(".variants.lock")):
         if not path.exists():
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps({"seed": secrets.randbits(32)}) + "\n")
-            partial.replace(path)
+            files.replace(path, (json.dumps({"seed": secrets.randbits(32)}) + "\n").encode())
         try:
             return int(json.loads(path.read_text())["seed"])
         except (ValueError, TypeError, KeyError) as error:

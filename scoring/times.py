@@ -54,9 +54,7 @@ def sustained(record: Record, at: Evaluation) -> bool | None:
     """Whether the evaluation after `at` met the target too; None where there is none."""
     for here, after in pairwise(record.evaluations):
         if here is at:
-            if after.value is None:
-                return False
-            return after.value >= record.target if record.higher_is_better else after.value <= record.target
+            return record.meets(after.value)
     return None
 
 

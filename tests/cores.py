@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from harness.machine import ROOT
+
+
+def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end, which may be a bad one, on the core of this test's process."""
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, **environment},
+        preexec_fn=on_one_core,
+    )
 
 
 def on_one_core() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -26,6 +25,7 @@ from harness.machine import ROOT
 from harness.records import Outcome, Record, RecordStore
 from scoring.mirror import default_uri, find_leaderboards
 from tests.cores import on_one_core
+from tests.cores import run as run_command
 from tests.net import free_port
 
 pytestmark = [
@@ -98,17 +98,7 @@ def run(results: Path, *more: str) -> str:
 
 def verb(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs another verb."""
-    command = [sys.executable, "-m", "harness", *words]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        env={**os.environ, **environment},
-        preexec_fn=on_one_core,
-    )
+    return run_command([sys.executable, "-m", "harness", *words], **environment)
 
 
 def lines(results: Path) -> list[str]:

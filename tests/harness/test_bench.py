@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -10,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.machine import ROOT
 from harness.records import Outcome, RecordStore
 from scoring.mirror import default_uri, find_leaderboards
-from tests.cores import on_one_core
+from tests.cores import run
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,19 +36,6 @@ class Raises(Submission):
         raise RuntimeError("on purpose")
 """
 HOOKS = ("configure", "batch_size", "select", "update", "before_eval", "after_eval")
-
-
-def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, **environment},
-        preexec_fn=on_one_core,
-    )
 
 
 def bench(results: Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness import checkpoints, keeper
+from harness import checkpoints
 from harness.checkpoints import Checkpoint
 from harness.clock import CLOCK_TOLERANCE
+from harness.keeper import FILES
 from harness.plan import Trial
 from harness.records import Outcome, Record
 from harness.trial import run_trial
@@ -40,10 +41,10 @@ def interrupted(order: Trial, after: int = 1) -> None:
         left = after
 
         def read(self, path: Path) -> bytes | None:
-            return keeper.read(path)
+            return FILES.read(path)
 
         def write(self, path: Path, data: bytes) -> None:
-            keeper.write(path, data)
+            FILES.write(path, data)
             self.left -= 1
             if not self.left:
                 raise Interrupted

@@ -44,7 +44,14 @@ def test_a_start_is_from_the_end_of_the_trial_before_to_the_clock() -> None:
 
 def test_the_last_bench_that_ran_trials_counts(tmp_path: Path) -> None:
     bench = BenchReport(
-        suite="mini", workloads=("a",), started=0.0, wall_s=30.0, trials_run=4, devices=2, submission_s=40.0
+        suite="mini",
+        workloads=("a",),
+        fingerprint="",
+        started=0.0,
+        wall_s=30.0,
+        trials_run=4,
+        devices=2,
+        submission_s=40.0,
     )
     append_report(tmp_path, replace(bench, overhead_cores=0.02))
     append_report(tmp_path, replace(bench, trials_run=1, wall_s=999.0))
