@@ -7,6 +7,7 @@ datasets made ready on them first; a node that is gone is named.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
@@ -33,6 +34,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from harness import machine
+from harness.desk import Desk
 from harness.errors import PacerError, UsageError
 from harness.machine import Hardware
 from harness.plan import Settings
@@ -124,6 +126,11 @@ class Cluster:
             self._advance_all()
         self._hardware = self._choose(wanted)
         self._advance_all()
+
+    @functools.cached_property
+    def desk(self) -> Desk:
+        """One for all trials, there before the first of them is timed."""
+        return Desk()
 
     @property
     def hardware(self) -> Hardware:

@@ -61,6 +61,7 @@ class Desk:
         self._node = ray.get_runtime_context().get_node_id()
         here = NodeAffinitySchedulingStrategy(node_id=self._node, soft=False)
         self._actor: ActorHandle = _Desk.options(scheduling_strategy=here).remote()
+        ray.get(self._actor.running.remote())  # its start takes a second of a core, which no trial should share
 
     def started(self, place: Place, core: int) -> None:
         """Says that a trial starts here, and waits for nobody."""

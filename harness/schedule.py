@@ -68,7 +68,7 @@ def run(
     a node that is gone move to others; while there is none, they wait for one. `perform` runs a trial on cores. Of
     the trials, only those that run are held.
     """
-    coming, again, desk = iter(trials), deque[Trial](), Desk()
+    coming, again, desk = iter(trials), deque[Trial](), cluster.desk
     sent: dict[ray.ObjectRef, _Sent] = {}
     attempts: Counter[Place] = Counter()
 
