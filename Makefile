@@ -23,7 +23,8 @@ HARDWARED = $(if $(HARDWARE),--hardware $(HARDWARE))
 LIMITS = $(if $(MEMORY_GIB),--memory-gib $(MEMORY_GIB)) $(if $(PROCESSES),--processes $(PROCESSES)) \
 	$(if $(FILE_MIB),--file-mib $(FILE_MIB)) $(if $(STALL_S),--stall-s $(STALL_S))
 HOW = $(if $(DEVICES),--devices $(DEVICES)) $(if $(COMPILE),--compile)
-BOARD = $(HOW) $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json) $(if $(COMPARE),--compare) \
+OVER = $(if $(MACHINES),--machines $(MACHINES))
+BOARD = $(HOW) $(OVER) $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json) $(if $(COMPARE),--compare) \
 	$(if $(MIRROR_S),--mirror-s $(MIRROR_S))
 # A folder of its own, so that published logs do not mix with benches.
 DEMO = $(if $(filter file,$(origin RESULTS)),results/demo,$(RESULTS))
@@ -35,7 +36,7 @@ help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 	@echo; echo 'Settings: SUITE WORKLOADS VARIANTS VARIANT_SEED SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED STOP'
 	@echo '          POINTS RESULTS DATA SCORE BY JSON COMPARE COUNT LOGS PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
-	@echo '          UNTIL_DECIDED SURE BUDGET_H DEVICES COMPILE HARDWARE MEMORY_GIB PROCESSES FILE_MIB STALL_S'
+	@echo '          UNTIL_DECIDED SURE BUDGET_H DEVICES MACHINES COMPILE HARDWARE MEMORY_GIB PROCESSES FILE_MIB STALL_S'
 	@echo '          MIRROR_S TRIALS_PLANNED'
 
 setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do it when needed)
@@ -69,7 +70,7 @@ check: setup  ## try SUBMISSION=x, or all, on every workload for a few steps and
 	@$(RUN) check $(COMMON) $(LIMITS) $(HOW) --submission '$(SUBMISSION)'
 
 verify: setup  ## repeat recorded trials of SUBMISSION=x, COUNT a workload: are losses and times the same?
-	@$(RUN) verify $(COMMON) $(LIMITS) $(HOW) --submission '$(SUBMISSION)' $(if $(COUNT),--count $(COUNT))
+	@$(RUN) verify $(COMMON) $(LIMITS) $(HOW) $(OVER) --submission '$(SUBMISSION)' $(if $(COUNT),--count $(COUNT))
 
 calibrate: setup  ## find one point of SUBMISSION's search space for all workloads of the suite together
 	@$(RUN) calibrate $(COMMON) --submission '$(SUBMISSION)' $(if $(POINTS),--points $(POINTS))

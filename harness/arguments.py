@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
+from harness.layout import Layout
 from harness.machine import ROOT
 from harness.rules import DEFAULT_MIRROR_S, DEFAULT_STOP
 
@@ -41,13 +42,23 @@ def settings_of(options: argparse.Namespace) -> Settings:
         stop=getattr(options, "stop", DEFAULT_STOP),
         results=Path(options.results).absolute(),
         data=Path(options.data).absolute(),
-        ray_address=os.environ.get("RAY_ADDRESS") or None,
+        ray_address=ray_address(),
         hardware=getattr(options, "hardware", None),
         limits=_limits(options),
         checkpoint_s=getattr(options, "checkpoint_s", Settings.checkpoint_s),
-        devices=getattr(options, "devices", Settings.devices),
-        compiled=getattr(options, "compiled", Settings.compiled),
+        layout=layout_of(options),
     )
+
+
+def ray_address() -> str | None:
+    """Of the cluster to run on, None for this machine."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def layout_of(options: argparse.Namespace) -> Layout:
+    """The layout of trials that was asked for. Raises UsageError."""
+    asked = {field.name: getattr(options, field.name, field.default) for field in dataclasses.fields(Layout)}
+    return Layout(**asked)
 
 
 def _limits(options: argparse.Namespace) -> Limits:
@@ -118,6 +129,10 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--compile", action="store_true", dest="compiled", help="models by torch.compile, off the clock"
     )
+    over = argparse.ArgumentParser(add_help=False)
+    over.add_argument(
+        "--machines", type=_at_least_one, default=1, metavar="M", help="of a cluster, as many devices on each (1)"
+    )
     board = argparse.ArgumentParser(add_help=False)
     board.add_argument("--score", choices=("anchored", "algoperf", "algoperf-published"), default="anchored")
     board.add_argument("--compare", action="store_true", help="the ranks and scores of all these side by side")
@@ -134,7 +149,9 @@ def parser() -> argparse.ArgumentParser:
     def verb(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return verbs.add_parser(name, help=text, description=text, parents=[common, *parents])
 
-    bench = verb("bench", "run what is missing, then print the leaderboard", machine_readable, limits, how, board)
+    bench = verb(
+        "bench", "run what is missing, then print the leaderboard", machine_readable, limits, how, over, board
+    )
     bench.add_argument("--submissions", metavar="A,B", help="names, .py files or classes like torch.optim:RMSprop")
     bench.add_argument("--submission", metavar="X", action="append", help="one more beside the default ones")
     bench.add_argument("--studies", type=_at_least_one, default=3, help="independent repeats (3)")
@@ -145,6 +162,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--checkpoint-s", type=float, default=60.0, metavar="N", help="seconds between a trial's checkpoints (60)"
     )
+    bench.add_argument("--watched", action="store_true", help=argparse.SUPPRESS)  # by harness.watchman
     bench.add_argument(
         "--hardware",
         metavar="FINGERPRINT",
@@ -158,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--budget-h", type=float, default=1.0, metavar="N", help="hours of device time for that (1)")
     verb("status", "what a bench is doing, from another terminal", machine_readable)
-    leaderboard = verb("leaderboard", "print the leaderboard again", machine_readable, how, board)
+    leaderboard = verb("leaderboard", "print the leaderboard again", machine_readable, how, over, board)
     leaderboard.add_argument("--hardware", metavar="FINGERPRINT", help="whose board (that with the most records)")
     imports = verb("import-algoperf", "read AlgoPerf's published logs into a suite of their own")
     imports.add_argument("folder", metavar="DIR", help="the folder that holds the submissions, or one above it")
@@ -184,7 +202,9 @@ def parser() -> argparse.ArgumentParser:
     )
     check = verb("check", "try a submission on every workload for a few steps", limits, how)
     check.add_argument("--submission", metavar="A,B", required=True, help="names, .py files, classes, or all")
-    verify = verb("verify", "repeat recorded trials and say whether losses and times are the same", limits, how)
+    verify = verb(
+        "verify", "repeat recorded trials and say whether losses and times are the same", limits, how, over
+    )
     verify.add_argument("--submission", metavar="X", required=True)
     verify.add_argument("--count", type=_at_least_one, default=1, metavar="N", help="trials a workload (1)")
     calibrate = verb("calibrate", "find one point of a submission's space for all workloads together")

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 
 from workloads.base import Arrays, Batch, Workload
+from workloads.metrics import to_device
 
+_CPU = torch.device("cpu")
 _WINDOW = 20
 """Batches among which examples of like length are sought: enough to pad little, few enough to stay random."""
 
@@ -53,10 +55,21 @@ class EpochBatches:
         self.examples = 0
 
     @classmethod
-    def of(cls, workload: Workload, arrays: Arrays, seed: int, rank: int = 0, ranks: int = 1) -> EpochBatches:
-        """The batches of a workload's training split."""
+    def of(
+        cls,
+        workload: Workload,
+        arrays: Arrays,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        device: torch.device = _CPU,
+    ) -> EpochBatches:
+        """The batches of a workload's training split, on a device."""
         lengths = None if workload.lengths is None else workload.lengths(arrays)
-        return cls(arrays, workload.collate, seed, lengths, workload.batch_size, rank, ranks)
+        collate = workload.collate
+        if device != _CPU:
+            collate = lambda arrays, index: to_device(workload.collate(arrays, index), device)  # noqa: E731
+        return cls(arrays, collate, seed, lengths, workload.batch_size, rank, ranks)
 
     def next(self, size: int) -> Batch:
         """The next `size` examples of the epoch. Raises ValueError where an epoch has fewer."""
@@ -97,7 +110,7 @@ class EpochBatches:
         if batch is not self._taken or self._taken is None:
             return batch
         self._taken = None
-        index = batch.index.numpy()
+        index = batch.index.cpu().numpy()
         if not same(index):
             raise ValueError(
                 "the ranks took different rows for one batch, expected the same on all: choose by what all of them "

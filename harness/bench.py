@@ -66,7 +66,7 @@ def bench(settings: Settings, console: Console) -> BenchReport:
     report = BenchReport(
         suite=settings.suite,
         workloads=tuple(workload.name for workload in workloads),
-        fingerprint=machine.hardware(settings.devices, settings.compiled).fingerprint,
+        fingerprint=machine.hardware(settings.layout).fingerprint,
         started=started,
         wall_s=0.0,
     )

@@ -41,8 +41,7 @@ def check(settings: Settings, spec: str, console: Console) -> int:
             stop_at_target=False,
             limits=settings.limits,
             hidden=(settings.results.absolute(),),
-            devices=settings.devices,
-            compiled=settings.compiled,
+            layout=settings.layout,
         )
         start = time.perf_counter()
         complaint = _complaint(record := run_trial(trial))

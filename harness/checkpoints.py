@@ -40,7 +40,7 @@ def save(path: Path, identity: str, checkpoint: Checkpoint, keeper: Keeper = FIL
         {
             "identity": identity,
             "facts": json.dumps(checkpoint.facts),
-            "weights": list(checkpoint.weights),
+            "weights": [weights.cpu() for weights in checkpoint.weights],
             "players": [torch.frombuffer(bytearray(state), dtype=torch.uint8) for state in checkpoint.players],
         },
         body,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import signal
 import sys
@@ -18,8 +19,9 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
-from harness.arguments import names, parser, ruleset_of, settings_of
-from harness.errors import PacerError, UsageError
+from harness import processes, watchman
+from harness.arguments import layout_of, names, parser, ray_address, ruleset_of, settings_of
+from harness.errors import ClusterLost, PacerError, UsageError
 from harness.machine import ROOT
 
 _BY_SIGNAL = 128
@@ -35,19 +37,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal that stopped it."""
     from workloads.datasets.errors import DatasetError
 
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(arguments)
+    address = ray_address() if options.verb == "bench" else None
+    by_watchman = getattr(options, "watched", False)
     try:
+        if address and not by_watchman:
+            command = [sys.executable, "-m", "harness", *arguments, "--watched"]
+            return watchman.watch(command, address, functools.partial(print, file=sys.stderr))
         with _results_here(options):
-            return _VERBS[options.verb](options)
+            status = _VERBS[options.verb](options)
     except UsageError as error:
         print(f"pacer: {error}", file=sys.stderr)
-        return 2
+        status = 2
     except (PacerError, DatasetError) as error:
         print(f"pacer: {error}", file=sys.stderr)
-        return 1
+        status = watchman.CLUSTER_LOST if isinstance(error, ClusterLost) else 1
     except KeyboardInterrupt as stop:
         print("pacer: stopped; finished trials are recorded, the same command goes on from here", file=sys.stderr)
-        return _BY_SIGNAL + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+        status = _BY_SIGNAL + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+    return status + (watchman.ORDERLY if by_watchman else 0)
 
 
 @contextlib.contextmanager
@@ -73,6 +82,8 @@ def _bench(options: argparse.Namespace) -> int:
     from harness.decide import Until, until_decided
     from harness.rules import DEFAULT_WORKLOADS
 
+    if options.watched:
+        processes.end_with_parent()
     console = Console(stderr=True)
     settings = settings_of(options)
     if options.suite is None and settings.workloads is None:
@@ -177,8 +188,7 @@ def _show_board(
         tracking_uri=options.tracking_uri,
         mirrored=options.mirror,
         mirror_s=options.mirror_s,
-        devices=options.devices,
-        compiled=options.compiled,
+        layout=layout_of(options),
     )
 
 

@@ -11,10 +11,9 @@ import functools
 import logging
 import os
 import signal
-import socket
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,14 +32,13 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
-from harness import machine
+from harness import gpus, machine, watchman
 from harness.desk import Desk
-from harness.errors import PacerError, UsageError
+from harness.errors import ClusterLost, PacerError, UsageError
+from harness.layout import SINGLE, Layout
 from harness.machine import Hardware
 from harness.plan import Settings
 from workloads.datasets.base import Dataset, DatasetError
-
-_KNOCK_S = 10.0
 
 LOOK_EVERY_S = 2.0
 """Seconds between two looks at what nodes there are."""
@@ -54,10 +52,10 @@ class ClusterError(PacerError):
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a node says of itself: its hardware, and the physical cores that trials may have."""
+    """What a node says of itself: its hardware, and the devices that trials may have, physical cores or GPUs."""
 
     hardware: Hardware
-    cores: int
+    devices: int
 
 
 class Stage(Enum):
@@ -75,12 +73,13 @@ _PATIENCE_S = {Stage.ASKED: 120.0, Stage.MAKING: 3600.0}
 
 @dataclass(kw_only=True)
 class Node:
-    """A node of the cluster, for trials over `each` devices. `facts` come once it has answered; `doing` is what it
-    has been asked to do."""
+    """A node of the cluster, for trials that take `each` devices of it. `facts` come once it has answered; `doing`
+    is what it has been asked to do."""
 
     id: str
     name: str
     cpus: int
+    gpus: int = 0
     each: int = 1
     doing: list[ray.ObjectRef] = field(default_factory=list)
     since: float = field(default_factory=time.monotonic)
@@ -88,14 +87,14 @@ class Node:
     facts: Facts | None = None
 
     @property
-    def cores(self) -> int:
-        """Those that trials may have."""
-        return max(1, min(self.cpus, self.facts.cores)) if self.facts else 0
+    def devices(self) -> int:
+        """Those that trials may have: GPUs where it has some, else cores."""
+        return max(1, min(self.gpus or self.cpus, self.facts.devices)) if self.facts else 0
 
     @property
-    def devices(self) -> int:
-        """Trials that run on it side by side."""
-        return self.cores // self.each
+    def places(self) -> int:
+        """Trials that it can have a part in, side by side."""
+        return self.devices // self.each
 
 
 class Cluster:
@@ -105,16 +104,15 @@ class Cluster:
         self,
         wanted: str | None = None,
         tell: Callable[[str], None] = lambda text: None,
-        each: int = 1,
-        compiled: bool = False,
+        layout: Layout = SINGLE,
     ) -> None:
         """Waits until the nodes that are there have answered. `wanted` is the fingerprint of the hardware that is
         measured on, None for that with the most devices; `tell` is told of nodes that come, go or are left out.
-        Trials are over `each` devices of one node, with models that are `compiled` or not.
+        Trials are of one `layout`.
 
         Raises ClusterError where no node can be measured on, UsageError where none has the hardware that is wanted.
         """
-        self._tell, self._trial = tell, (each, compiled)
+        self._tell, self._layout = tell, layout
         self._nodes: dict[str, Node] = {}
         self._datasets: Sequence[Dataset] = ()
         self._cache = Path()
@@ -146,12 +144,15 @@ class Cluster:
     @property
     def devices(self) -> int:
         """Trials that run side by side now."""
-        return sum(node.devices for node in self.nodes)
+        return side_by_side([node.places for node in self.nodes], self._layout.machines)
 
     @property
-    def cpus_each(self) -> int:
-        """Of what Ray calls a CPU, so many are one trial's: two a core where it counts both threads of one."""
-        return self._trial[0] * max([1, *(node.cpus // node.cores for node in self.nodes)])
+    def needs_each(self) -> dict[str, float]:
+        """What Ray calls CPUs and GPUs, as many as are one trial's on each of its nodes: two CPUs a core where Ray
+        counts both threads of one, and beside a GPU its share of them."""
+        each = self._layout.each
+        needs = {"CPU": float(each * max([1, *(node.cpus // node.devices for node in self.nodes)]))}
+        return needs | {"GPU": float(each)} if any(node.gpus for node in self.nodes) else needs
 
     def name(self, node: str) -> str:
         """What a person calls a node, by its id."""
@@ -183,7 +184,7 @@ class Cluster:
     def look(self) -> bool:
         """Takes in nodes that came and drops those that are gone, at most every two seconds; whether it looked.
 
-        Raises ClusterError where this process's own node is gone: nothing can be asked of a cluster without it.
+        Raises ClusterLost where this process's own node is gone: nothing can be asked of a cluster without it.
         """
         if time.monotonic() - self._looked < LOOK_EVERY_S:
             return False
@@ -191,19 +192,20 @@ class Cluster:
         here = ray.get_runtime_context().get_node_id()
         alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         if here not in alive:
-            raise ClusterError("Ray has died on this machine; the same command goes on from here")
+            raise ClusterLost("Ray has died on this machine; the same command goes on from here")
         for gone in self._nodes.keys() - alive.keys():
             node = self._nodes.pop(gone)
             if node.stage is Stage.READY:
                 self._tell(f"node {node.name} is gone, {self._devices_text()} left")
         for id in alive.keys() - self._nodes.keys():
-            cpus = int(alive[id]["Resources"].get("CPU", 0))
+            cpus, gpus = (int(alive[id]["Resources"].get(name, 0)) for name in ("CPU", "GPU"))
             if cpus:
-                node = self._nodes[id] = Node(id=id, name=_name(alive[id]), cpus=cpus, each=self._trial[0])
+                each = self._layout.each
+                node = self._nodes[id] = Node(id=id, name=_name(alive[id]), cpus=cpus, gpus=gpus, each=each)
                 if id == here:
-                    node.facts = _own_facts(*self._trial)
+                    node.facts = _own_facts(self._layout, gpus)
                 else:
-                    node.doing = [_facts.options(scheduling_strategy=_on(id)).remote(*self._trial)]
+                    node.doing = [_facts.options(scheduling_strategy=_on(id)).remote(self._layout, gpus)]
         self._advance_all()
         return True
 
@@ -234,8 +236,8 @@ class Cluster:
             if self._datasets:
                 self._tell(f"node {node.name} joined, {self._devices_text()} now")
         elif self._hardware is not None and node.facts is not None:
-            if not node.devices:
-                self._leave_out(node, f"it has {node.cores} devices, and a trial takes {node.each}")
+            if not node.places:
+                self._leave_out(node, f"it has {node.devices} devices, and a trial takes {node.each} of one node")
                 return
             theirs = node.facts.hardware
             if theirs.fingerprint != self._hardware.fingerprint:
@@ -254,19 +256,27 @@ class Cluster:
         self._tell(f"node {node.name} is left out: {reason}")
 
     def _choose(self, wanted: str | None) -> Hardware:
-        devices: Counter[Hardware] = Counter()
+        layout, places = self._layout, defaultdict[Hardware, list[int]](list)
         for node in self._nodes.values():
-            if node.devices:
-                devices[node.facts.hardware] += node.devices
+            if node.places:
+                places[node.facts.hardware].append(node.places)
+        devices = {hardware: n for hardware, of in places.items() if (n := side_by_side(of, layout.machines))}
         if not devices and (asked := [node for node in self._nodes.values() if node.facts is not None]):
-            most, each = max(node.cores for node in asked), self._trial[0]
+            most = max(node.devices for node in asked)
+            if not places:
+                raise UsageError(
+                    f"a trial takes {layout.each} devices of one machine, and the largest has {most}; "
+                    f"type: DEVICES={most * layout.machines}"
+                )
+            there = max(map(len, places.values()))
             raise UsageError(
-                f"a trial takes {each} devices of one machine, and the largest has {most}; type: DEVICES={most}"
+                f"a trial takes {layout.machines} machines, and of one kind there are {there}; "
+                f"type: MACHINES={there}"
             )
         if not devices:
             raise ClusterError("none of the cluster's nodes can be measured on; the lines above say why")
         if wanted is None:
-            here = machine.hardware(*self._trial)
+            here = machine.hardware(layout)
             return max(devices, key=lambda hardware: (devices[hardware], hardware == here))
         for hardware in devices:
             if hardware.fingerprint == wanted:
@@ -280,6 +290,14 @@ class Cluster:
 
     def _devices_text(self) -> str:
         return f"{self.devices} device{'' if self.devices == 1 else 's'}"
+
+
+def side_by_side(places: Sequence[int], machines: int) -> int:
+    """How many trials run at once where each takes a place on so many machines, and these are what each has."""
+    count = 0
+    while sum(min(place, count + 1) for place in places) >= machines * (count + 1):
+        count += 1
+    return count
 
 
 def _name(node: Mapping[str, Any]) -> str:
@@ -300,13 +318,15 @@ def _last_line(error: BaseException) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _own_facts(devices: int, compiled: bool) -> Facts:
-    return Facts(hardware=machine.hardware(devices, compiled), cores=len(machine.usable_cores()))
+def _own_facts(layout: Layout, count: int) -> Facts:
+    """Of a node of which Ray has so many GPUs: it hides them from a task that has asked for none."""
+    kinds = gpus.listed()[:count]
+    return Facts(hardware=machine.hardware(layout, kinds), devices=len(kinds) or len(machine.usable_cores()))
 
 
 @ray.remote(num_cpus=0)
-def _facts(devices: int, compiled: bool) -> Facts:
-    return _own_facts(devices, compiled)
+def _facts(layout: Layout, count: int) -> Facts:
+    return _own_facts(layout, count)
 
 
 @ray.remote(num_cpus=1)
@@ -337,7 +357,7 @@ def connected(settings: Settings, console: Console) -> Iterator[Cluster]:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_term)  # Ray has put its own there, which ends this process without a word
     try:
-        _open.append(Cluster(settings.hardware, tell, settings.devices, settings.compiled))
+        _open.append(Cluster(settings.hardware, tell, settings.layout))
         yield _open[-1]
     finally:
         _open.clear()
@@ -354,6 +374,7 @@ def _start(common: Mapping[str, Any]) -> None:
         ray.init(
             address="local",
             num_cpus=len(machine.usable_cores()),
+            num_gpus=len(gpus.usable()),
             include_dashboard=False,
             object_store_memory=100 * 2**20,
             _system_config={"worker_niceness": 0},
@@ -367,7 +388,7 @@ def _start(common: Mapping[str, Any]) -> None:
 
 def _join(address: str, tell: Callable[[str], None], common: Mapping[str, Any]) -> None:
     try:
-        _knock(address)
+        watchman.knock(address)  # Ray itself would try for minutes
         context = ray.init(
             address=address, runtime_env={"working_dir": str(machine.ROOT), "excludes": _SHIPPED_NOT}, **common
         )
@@ -378,10 +399,3 @@ def _join(address: str, tell: Callable[[str], None], common: Mapping[str, Any]) 
         ) from error
     if context.dashboard_url:
         tell(f"Ray's dashboard: http://{context.dashboard_url}")
-
-
-def _knock(address: str) -> None:
-    """Raises OSError where nobody listens at HOST:PORT; Ray itself would try for minutes."""
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdigit() and "/" not in host:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()

@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.keeper import FILES
+from harness.machine import Device
 from harness.place import Place
 
 _NICENESS = 10
@@ -23,11 +24,11 @@ _NICENESS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A trial under way: which it is, the id of its node, the core, and since when by Unix time."""
+    """A trial under way: which it is, the id of its node, the first device, and since when by Unix time."""
 
     place: Place
     node: str
-    core: int
+    device: str
     since: float
 
 
@@ -37,14 +38,14 @@ class _Desk:
 
     def __init__(self) -> None:
         os.nice(_NICENESS)
-        self._running: dict[tuple[str, int], Running] = {}
+        self._running: dict[tuple[str, str], Running] = {}
 
     def started(self, running: Running) -> None:
-        """Notes a trial; it replaces the one that ran on the same core before."""
-        self._running[running.node, running.core] = running
+        """Notes a trial; it replaces the one that ran on the same device before."""
+        self._running[running.node, running.device] = running
 
     def running(self) -> list[Running]:
-        """The last trial of each core, ended or not."""
+        """The last trial of each device, ended or not."""
         return list(self._running.values())
 
     def write(self, path: Path, data: bytes) -> None:
@@ -63,13 +64,13 @@ class Desk:
         self._actor: ActorHandle = _Desk.options(scheduling_strategy=here).remote()
         ray.get(self._actor.running.remote())  # its start takes a second of a core, which no trial should share
 
-    def started(self, place: Place, core: int) -> None:
+    def started(self, place: Place, device: Device) -> None:
         """Says that a trial starts here, and waits for nobody."""
         node = ray.get_runtime_context().get_node_id()
-        self._actor.started.remote(Running(place=place, node=node, core=core, since=time.time()))
+        self._actor.started.remote(Running(place=place, node=node, device=str(device), since=time.time()))
 
     def running(self) -> list[Running]:
-        """The last trial of each core, ended or not; none where the desk is being started again."""
+        """The last trial of each device, ended or not; none where the desk is being started again."""
         try:
             return ray.get(self._actor.running.remote(), timeout=5.0)
         except RayError:

@@ -9,6 +9,18 @@ from torch import Tensor, nn
 
 from workloads.base import Precision
 
+
+def of(gpu: str | None) -> torch.device:
+    """The device of a process that has this GPU, and sees no other, or None."""
+    return torch.device("cpu" if gpu is None else "cuda:0")
+
+
+def settled(device: torch.device) -> None:
+    """Waits until a device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 OUT_OF_MEMORY = "OutOfMemory"
 """The kind of a failure for want of memory, on whatever device."""
 
@@ -51,7 +63,10 @@ def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that there was no memory left."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+
+
+_NO_MEMORY = ("DefaultCPUAllocator", "CUDA error 2, out of memory")
 
 
 def _float32(outputs: Any) -> Any:

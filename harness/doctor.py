@@ -86,7 +86,7 @@ def examine() -> Diagnosis:
     return Diagnosis(
         hardware=str(hardware),
         fingerprint=hardware.fingerprint,
-        devices=len(machine.usable_cores()),
+        devices=machine.device_count(),
         memory_gib=psutil.virtual_memory().total / 2**30,
         disk_free_gib=free,
         versions=machine.versions(),

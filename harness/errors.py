@@ -9,5 +9,9 @@ class UsageError(PacerError):
     """A setting or an argument cannot be used."""
 
 
+class ClusterLost(PacerError):
+    """The cluster under a bench is gone; once there is one again, the same command goes on."""
+
+
 class RecordsError(PacerError):
     """A results folder cannot be read or written."""

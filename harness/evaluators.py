@@ -18,9 +18,11 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from harness import devices, machine, weights
+from harness import devices, machine, piece, weights
+from harness.piece import Piece
 from harness.player import receive_files, send_files
-from harness.player_process import Disturbed, fork
+from harness.player_end import Disturbed
+from harness.player_process import fork
 from workloads import registry
 from workloads.base import Precision, Workload
 from workloads.datasets.base import open_split
@@ -37,7 +39,7 @@ class Evaluators:
     `memory` holds the tensors of the model that is judged; `data` is the folder of the workload's splits.
     """
 
-    def __init__(self, workload: Workload, data: Path, memory: int, cores: Sequence[int | None]) -> None:
+    def __init__(self, workload: Workload, data: Path, memory: Piece, cores: Sequence[int | None]) -> None:
         self._workload, self._parts = workload, len(cores) + 1
         self._connections: list[Connection] = []
         self._end = ExitStack()
@@ -51,7 +53,7 @@ class Evaluators:
             theirs.close()
             self._end.callback(helper.join, _LAST_WORDS_S)
             self._end.callback(ours.close)  # before that, and the helper's end
-            send_files(ours, [memory])
+            send_files(ours, memory.files)
             self._connections.append(ours)
 
     def __enter__(self) -> Self:
@@ -98,7 +100,7 @@ def _serve(
     devices.set_products(Precision.FP32)
     workload = registry.find(*place)
     model = workload.model()
-    weights.adopt(model, *receive_files(connection))
+    weights.adopt(model, piece.find(weights.size_of(model), "", receive_files(connection)))
     connection.send(None)
     while True:
         try:

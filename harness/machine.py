@@ -1,4 +1,4 @@
-"""The machine at hand: its devices, one exclusive core each, and the fingerprint under which times compare."""
+"""The machine at hand: its devices, GPUs or else cores, and the fingerprint under which times compare."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +20,10 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from harness import gpus
 from harness.errors import UsageError
+from harness.gpus import Gpu
+from harness.layout import SINGLE, Layout
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder."""
@@ -47,13 +50,17 @@ class Hardware:
         return f"{self.device} of {self.processor} ({self.cores} cores), torch {self.torch}"
 
 
-def hardware(devices: int = 1, compiled: bool = False) -> Hardware:
-    """The hardware that a trial over so many devices has here: of each, one CPU core with one thread.
+def hardware(layout: Layout = SINGLE, kinds: Sequence[Gpu] | None = None) -> Hardware:
+    """The hardware that a trial has here: GPUs where there are some, else CPU cores with one thread each.
 
-    A compiled model is as good as other hardware: times do not compare.
+    Another layout is as good as other hardware: times do not compare. `kinds` are the machine's GPUs, None for
+    those that this process may use.
     """
-    device = "1 CPU core" if devices == 1 else f"{devices} x 1 CPU core"
-    device += ", compiled" if compiled else ""
+    kinds = gpus.usable() if kinds is None else kinds
+    one = f"1 {kinds[0].name}" if kinds else "1 CPU core"
+    device = one if layout.devices == 1 else f"{layout.devices} x {one}"
+    device += f" on {layout.machines} machines" if layout.machines > 1 else ""
+    device += ", compiled" if layout.compiled else ""
     return Hardware(processor=_processor(), cores=psutil.cpu_count() or 1, device=device, torch=version("torch"))
 
 
@@ -90,38 +97,58 @@ def keep_freed_memory() -> None:
         library.mallopt(_M_TOP_PAD, 64 * 2**20)
 
 
-@contextlib.contextmanager
-def exclusive_cores(count: int) -> Iterator[tuple[int, ...]]:
-    """Cores that no other trial on this machine uses, in this bench or another one, and this process pinned to the
-    first. Who needs several keeps those that it has found, so that it is not passed by for ever; only one at a time
-    does, so that no two wait for each other.
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """What one rank of a trial runs on: a GPU, by its unique id, or else a core, None for any."""
 
-    The operating system frees them when the process dies, however it dies. Raises UsageError for more than there
-    are.
+    core: int | None = None
+    gpu: str | None = None
+
+    def __str__(self) -> str:
+        return f"GPU {self.gpu[4:12]}" if self.gpu is not None else f"core {self.core}"
+
+
+def device_count() -> int:
+    """How many devices this process may use: GPUs where there are some, else cores."""
+    return len(gpus.usable()) or len(usable_cores())
+
+
+@contextlib.contextmanager
+def exclusive_devices(count: int) -> Iterator[tuple[Device, ...]]:
+    """Devices that no other trial on this machine uses, in this bench or another one. This process is pinned to the
+    first of them, or, where they are GPUs, sees no other ones.
+
+    Who needs several keeps those that it has found, so that it is not passed by for ever; only one at a time does,
+    so that no two wait for each other. The operating system frees them when the process dies, however it dies.
+    Raises UsageError for more than there are.
     """
-    cores = usable_cores()
-    if count > len(cores):
+    there = [Device(gpu=gpu.uuid) for gpu in gpus.usable()] or [Device(core=core) for core in usable_cores()]
+    if count > len(there):
+        kind = "CPU core" if there[0].gpu is None else "GPU"
         raise UsageError(
-            f"{count} devices were asked for, and there are {len(cores)} here, a CPU core each; "
-            f"type: DEVICES={len(cores)}"
+            f"{count} devices were asked for, and there are {len(there)} here, a {kind} each; "
+            f"type: DEVICES={len(there)}"
         )
     folder = Path(tempfile.gettempdir()) / f"pacer-cores-{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    found: list[int] = []
+    found: list[Device] = []
     alone = FileLock(folder / "several.lock").acquire(poll_interval=0.05) if count > 1 else contextlib.nullcontext()
     with contextlib.ExitStack() as held:
         with alone:
             while len(found) < count:
-                for core in cores:
-                    if len(found) < count and core not in found:
-                        lock = FileLock(folder / f"{core}.lock")
+                for device in there:
+                    if len(found) < count and device not in found:
+                        lock = FileLock(folder / f"{device.gpu or device.core}.lock")
                         with contextlib.suppress(Timeout):
                             lock.acquire(blocking=False)
                             held.callback(lock.release)
-                            found.append(core)
+                            found.append(device)
                 if len(found) < count:
                     time.sleep(0.05)
-        pin(found[0])
+        if found[0].core is not None:
+            pin(found[0].core)
+        else:
+            gpus.show_only([device.gpu for device in found if device.gpu is not None])
         yield tuple(found)
 
 

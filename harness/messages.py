@@ -36,7 +36,10 @@ class Leave:
 
 @dataclass(frozen=True, kw_only=True)
 class Housed:
-    """The first of several players has entered its namespaces, and the others may follow."""
+    """The first of several players has entered its namespaces, and the others may follow, or it waits for them at a
+    `port` of the network."""
+
+    port: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +152,7 @@ def _failed(facts: dict[str, Any]) -> Failed:
 
 
 _READERS = {
-    "housed": lambda facts: Housed(),
+    "housed": lambda facts: Housed(port=None if facts["port"] is None else _count(facts["port"])),
     "confined": lambda facts: Confined(guards=tuple(printable(_a(str, guard)) for guard in facts["guards"])),
     "loaded": _loaded,
     "configured": lambda facts: Configured(),

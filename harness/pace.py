@@ -88,8 +88,7 @@ def _order(settings: Settings, workload: Workload, reference: SubmissionRef, dev
         max_steps=_BORDERS * stride,
         evaluate_every=stride,
         stop_at_target=False,
-        devices=settings.devices,
-        compiled=settings.compiled,
+        layout=settings.layout,
     )
 
 

@@ -23,16 +23,19 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from harness import machine, seeds
+from harness import devices, machine, seeds
 from harness.batches import EpochBatches
 from harness.choose import listed_workloads
+from harness.judge import initial_model
+from harness.machine import Device
 from harness.plan import Settings, Trial
 from harness.records import Record, RecordStore
-from harness.trial import initial_model, run_trial
+from harness.trial import run_trial
 from submissions.nadamw import NAdamW
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 from workloads.datasets.base import open_split
+from workloads.metrics import to_device
 
 _SECONDS_A_LOOP = 1.5
 _SMALLEST = "mnist_mlp"
@@ -151,10 +154,10 @@ def perf(settings: Settings, console: Console, pairs: int) -> PerfReport:
     if settings.workloads is None:
         workloads += [w for w in listed_workloads(replace(settings, suite="smoke")) if w.name == _SMALLEST]
     costs = {}
-    with machine.exclusive_cores(1) as cores:
+    with machine.exclusive_devices(1) as places:
         for workload in dict.fromkeys(workloads):
             with console.status(f"{workload.name}: {pairs} pairs"):
-                costs[workload.name] = _step_cost(settings, workload, pairs, cores)
+                costs[workload.name] = _step_cost(settings, workload, pairs, places)
     trial_start, wall_ratio, overhead = _last_bench(settings)
     return PerfReport(
         workloads=costs,
@@ -165,22 +168,23 @@ def perf(settings: Settings, console: Console, pairs: int) -> PerfReport:
     )
 
 
-def _step_cost(settings: Settings, workload: Workload, pairs: int, cores: tuple[int, ...]) -> StepCost:
+def _step_cost(settings: Settings, workload: Workload, pairs: int, places: Sequence[Device]) -> StepCost:
     torch.set_num_threads(1)
+    device = devices.of(places[0].gpu)
     folder = workload.dataset.prepare(settings.data)
-    wanted = max(8, round(_SECONDS_A_LOOP / _bare_loop(workload, folder, 8)))
+    wanted = max(8, round(_SECONDS_A_LOOP / _bare_loop(workload, folder, 8, device)))
     # The reference's trial ends at its horizon; a quarter as many steps again go before those that are timed.
     steps = min(wanted, workload.step_hint * 4 // 5)
     trial = _loop(settings.data, workload, steps)
     ratios, shares, paces, resumed = [], [], [], []
     for pair in range(pairs):
         # The other one goes first each time, so that drift favours none.
-        before = _bare_loop(workload, folder, steps) if pair % 2 else None
-        broken = _interrupted(trial, cores).submission_s if pair % 2 else None
-        record = run_trial(trial, cores)
+        before = _bare_loop(workload, folder, steps, device) if pair % 2 else None
+        broken = _interrupted(trial, places).submission_s if pair % 2 else None
+        record = run_trial(trial, places)
         pace, share = _pace(record)
-        ratios.append(pace / (before or _bare_loop(workload, folder, steps)))
-        resumed.append((broken or _interrupted(trial, cores).submission_s) / record.submission_s)
+        ratios.append(pace / (before or _bare_loop(workload, folder, steps, device)))
+        resumed.append((broken or _interrupted(trial, places).submission_s) / record.submission_s)
         shares.append(share)
         paces.append(pace)
     return StepCost(
@@ -226,21 +230,21 @@ def _pace(record: Record) -> tuple[float, float]:
     return seconds / count, 1 - inside / seconds
 
 
-def _interrupted(trial: Trial, cores: tuple[int, ...]) -> Record:
+def _interrupted(trial: Trial, places: Sequence[Device]) -> Record:
     """The same trial, given up after its third evaluation and taken up again from the checkpoint of the second."""
     assert trial.evaluate_every is not None
     with tempfile.TemporaryDirectory(prefix="pacer-perf-") as folder:
         saving = replace(trial, checkpoint=Path(folder) / "trial.checkpoint")
-        run_trial(replace(saving, max_steps=3 * trial.evaluate_every, checkpoint_every_s=0.0), cores)
-        record = run_trial(replace(saving, checkpoint_every_s=math.inf), cores)
+        run_trial(replace(saving, max_steps=3 * trial.evaluate_every, checkpoint_every_s=0.0), places)
+        record = run_trial(replace(saving, checkpoint_every_s=math.inf), places)
     assert record.resumed
     return record
 
 
-def _bare_loop(workload: Workload, folder: Path, steps: int) -> float:
+def _bare_loop(workload: Workload, folder: Path, steps: int, device: torch.device) -> float:
     """Seconds per step of the loop that anyone would write, after a quarter as many steps to warm up."""
     arrays = open_split(folder, "train", workload.train_examples)
-    model = initial_model(workload, seeds.init_seed(0, workload.name, 0, 0))
+    model = initial_model(workload, seeds.init_seed(0, workload.name, 0, 0)).to(device)
     hp = SimpleNamespace(**NAdamW.defaults)
     optimizer, schedule = NAdamW().configure(model, SimpleNamespace(step_hint=workload.step_hint), hp)
     warm_up = steps // 4
@@ -250,13 +254,15 @@ def _bare_loop(workload: Workload, folder: Path, steps: int) -> float:
     start = 0.0
     for step, index in enumerate(indexes):
         if step == warm_up:
+            devices.settled(device)
             start = time.perf_counter()
-        batch = workload.collate(arrays, index)
+        batch = to_device(workload.collate(arrays, index), device)
         optimizer.zero_grad(set_to_none=True)
         loss = workload.loss(model(*batch.inputs), batch).mean()
         loss.backward()
         optimizer.step()
         schedule.step()
+    devices.settled(device)
     return (time.perf_counter() - start) / steps
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import machine
+from harness.layout import SINGLE, Layout
 from harness.machine import ROOT
 from harness.place import Place
 from harness.rules import BUDGET_FACTOR, DEFAULT_STOP, DEFAULT_SUBMISSIONS
@@ -30,8 +31,7 @@ class Settings:
     `variants` counts the variants to be drawn; `variant_seed` None draws them with the seed of the results folder.
     `checkpoint_s` is how often a trial keeps where it stands. `hardware` is the fingerprint of the nodes to measure
     on, None for those with the most devices. `stop` names the policy by which trials stop before
-    their budget, one of harness.racing.POLICIES. `devices` counts those of one trial; `compiled` models are made so
-    by torch.compile.
+    their budget, one of harness.racing.POLICIES. `layout` is that of each trial.
     """
 
     suite: str = "mini"
@@ -50,8 +50,7 @@ class Settings:
     hardware: str | None = None
     limits: Limits = DEFAULT_LIMITS
     checkpoint_s: float = 60.0
-    devices: int = 1
-    compiled: bool = False
+    layout: Layout = SINGLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +63,6 @@ class Trial:
     `max_steps`. `hidden` are folders that a submission must not read. `checkpoint` is the file in which the trial
     keeps where it stands, every `checkpoint_every_s` seconds on the wall, None for nowhere. `code` is the
     version of Pacer that ordered it, None for the one that runs it: nodes of a cluster get the code without git.
-    So many `devices` share each batch. A model may be `compiled` before the clock runs.
     """
 
     suite: str
@@ -88,8 +86,7 @@ class Trial:
     checkpoint: Path | None = None
     checkpoint_every_s: float = 60.0
     code: str | None = None
-    devices: int = 1
-    compiled: bool = False
+    layout: Layout = SINGLE
 
     @property
     def place(self) -> Place:
@@ -237,8 +234,7 @@ def plan(
             limits=settings.limits,
             hidden=(settings.results.absolute(),),
             code=code,
-            devices=settings.devices,
-            compiled=settings.compiled,
+            layout=settings.layout,
             checkpoint=checkpoint_path(settings, key(number)),
             checkpoint_every_s=settings.checkpoint_s,
         )

@@ -7,7 +7,6 @@ locks itself up, and forgets what trial it is in; the training data comes when t
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import mmap
 import os
@@ -22,31 +21,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FunctionType, ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness import devices, machine, processes, sandbox, seeds, shared, weights
+from harness import devices, machine, piece, processes, sandbox, seeds, shared, snapshot, weights
 from harness.batches import EpochBatches
 from harness.messages import Leave
-from harness.ranks import DUE, Company, Draws
+from harness.ranks import DUE, Company, Draws, Meeting
 from harness.records import Failure, Outcome
-from harness.state import StateError, pack, unpack
+from harness.state import StateError, size_of
 from submissions.base import Submission, Training, TrainingComplete, Validation, WorkloadView
 from submissions.registry import SubmissionRef, load
 from workloads import registry
 from workloads.base import Arrays, Workload
 from workloads.datasets.base import map_open_file, open_split
+from workloads.metrics import to_device
 from workloads.roles import parameter_roles
 
 _Place = tuple[int, torch.Size, torch.dtype]
 """Where a tensor lies in memory, its shape and its dtype."""
 
 _MOST_FILES = 64
-_DEVICE = torch.device("cpu")
 _WARM_UPS = 2
 
 
@@ -56,7 +55,8 @@ class Part:
 
     `point` numbers the hyperparameter point of the sequence that `points_seed` starts; `hp` is there instead where
     the trial orders one. A trial over several devices has as many players, `ranks`, and this is number `rank`.
-    The model is `compiled` before anything of the submission runs.
+    The model is `compiled` before anything of the submission runs. Ranks on several machines meet at `host`, the
+    first one's.
     """
 
     workload: tuple[str, str]
@@ -74,13 +74,14 @@ class Part:
     rank: int = 0
     ranks: int = 1
     compiled: bool = False
+    host: str | None = None
 
 
 def play(connection: Connection, lifeline: Connection) -> None:
     """The player's whole life. `lifeline` closes when the referee dies, however it dies: no player trains on alone.
 
     First come the file to print to and the page that is shared with the referee, who asks for a border there; then
-    a `Part`, and for all ranks but the first the namespaces that they share with it.
+    a `Part`, and for all ranks but the first the namespaces that they share with it, or where it is to be reached.
     """
     os.setsid()
     processes.adopt_orphans()
@@ -125,12 +126,10 @@ class _Stage:
         workload = registry.find(*part.workload)
         arrays = open_split(part.data, "train", workload.train_examples)
         examples = len(next(iter(arrays.values())))
-        guards = sandbox.enter(part.cell, receive_files(connection) if part.rank else ())
+        guards = sandbox.enter(part.cell, receive_files(connection) if part.rank and part.host is None else ())
         stage = cls(part, workload, examples, connection, page)
-        if part.cell.meeting is not None:
-            if part.rank == 0:
-                stage.send("housed")
-            stage.meet(part.cell.meeting)
+        if part.ranks > 1:
+            stage.meet()
         stage.warm_up(arrays)
         stage.send("confined", guards=guards)
         return stage
@@ -148,12 +147,13 @@ class _Stage:
         self._company: Company | None = None
         self._draws: Draws | None = None
         self._clock_s, self._clock_from = 0.0, 0.0
-        self._model = workload.model().train()  # its tensors are the referee's, once they come
+        self._device = devices.of(part.cell.gpu)
+        self._model = workload.model().train().to(self._device)  # its tensors are the referee's, once they come
 
     def warm_up(self, arrays: Arrays) -> None:
         """Runs the workload's own forward and backward, compiled where that is asked, before the clock starts."""
         devices.set_products(self._workload.precision)
-        devices.lower(self._model, self._workload.precision, _DEVICE)
+        devices.lower(self._model, self._workload.precision, self._device)
         if self._part.compiled:
             devices.compile_forward(self._model)
         if self._company is not None:
@@ -162,12 +162,25 @@ class _Stage:
         for number in range(_WARM_UPS):
             # Other rows are of other lengths, for which compiled code is made anew once.
             batch = self._workload.collate(arrays, (np.arange(size) + number * size) % self._examples)
+            batch = to_device(batch, self._device)
             self._workload.loss(self._model(*batch.inputs), batch).mean().backward()
         self._model.zero_grad(set_to_none=True)
+        devices.settled(self._device)
 
-    def meet(self, meeting: Path) -> None:
+    def meet(self) -> None:
         """Waits for the other ranks; the loss is the whole batch's from then on."""
-        self._company = Company(self._part.rank, self._part.ranks, meeting, self._page)
+        rank, host, folder = self._part.rank, self._part.host, self._part.cell.meeting
+        if host is None:
+            assert folder is not None
+            meeting = Meeting.in_folder(folder, self._part.ranks)
+            if rank == 0:
+                self.send("housed", port=None)
+        elif rank == 0:
+            meeting = Meeting.opened(host)
+            self.send("housed", port=meeting.port)
+        else:
+            meeting = Meeting.joined(*json.loads(self._connection.recv_bytes()))
+        self._company = Company(rank, self._part.ranks, meeting, self._page, self._device)
         self._workload = replace(self._workload, loss=self._company.over_all(self._workload.loss))
 
     def send(self, at: str, **facts: Any) -> None:
@@ -176,7 +189,7 @@ class _Stage:
     def perform(self) -> None:
         part, workload = self._part, self._workload
         model = self._model
-        view = _view(workload, model, self._examples, part.budget_s, part.seed)
+        view = _view(workload, model, self._examples, part, self._device)
         _seed_everything(part.seed)
         if part.cell.packages is not None:
             site.addsitedir(str(part.cell.packages))
@@ -194,12 +207,13 @@ class _Stage:
         if declined is not None:
             return
 
-        names = json.loads(self._connection.recv_bytes())  # the clock runs from here on
+        given = json.loads(self._connection.recv_bytes())  # the clock runs from here on
         self._clock_from = time.perf_counter()
-        memory, *files = receive_files(self._connection)
-        weights.adopt(model, memory)
+        names, files = given["arrays"], receive_files(self._connection)
+        files, memory = files[len(files) - len(names) :], files[: len(files) - len(names)]
+        weights.adopt(model, piece.find(weights.size_of(model), given["weights"], memory, self._device))
         arrays = {name: map_open_file(file)[: self._examples] for name, file in zip(names, files, strict=True)}
-        batches = EpochBatches.of(workload, arrays, part.data_seed, part.rank, part.ranks)
+        batches = EpochBatches.of(workload, arrays, part.data_seed, part.rank, part.ranks, self._device)
         training = Training(model, view, SimpleNamespace(**hp), workload.loss, self._submission_s)
         places = _places(model)
         self.hook = "configure"
@@ -213,7 +227,7 @@ class _Stage:
         leave = self._await_leave()
         if leave.resume:
             self.hook = "load_state_dict"
-            _restore(submission, training, batches, self._draws, self._connection.recv_bytes())
+            snapshot.restore(submission, training, batches, self._draws, self._connection.recv_bytes())
             self.send("restored")
             leave = self._await_leave()
         losses: list[Tensor | float] = []
@@ -235,6 +249,7 @@ class _Stage:
                 complete = True
             self.hook = "before_eval"
             submission.before_eval(training)
+            devices.settled(self._device)
             self.hook = "update"
             loss = _mean(losses)
             losses.clear()
@@ -242,7 +257,7 @@ class _Stage:
             size = None
             if first:
                 self.hook = "state_dict"
-                size = _state_bytes(submission.state_dict(training))
+                size = size_of(submission.state_dict(training))
             facts = {"examples": batches.examples, "train_loss": loss, "complete": complete, "state_bytes": size}
             self.send("border", step=training.step, **facts)
             leave = self._await_leave()
@@ -264,7 +279,7 @@ class _Stage:
 
     def _send_state(self, submission: Submission, training: Training, batches: EpochBatches, most: int) -> None:
         try:
-            state = _saved(submission, training, batches, self._draws)
+            state = snapshot.saved(submission, training, batches, self._draws)
             if len(state) > most:
                 raise StateError(f"the state is of {len(state)} bytes, expected at most {most}")
         except StateError as error:
@@ -289,42 +304,6 @@ class _Stage:
         return self._clock_s + time.perf_counter() - self._clock_from
 
 
-def _saved(submission: Submission, training: Training, batches: EpochBatches, draws: Draws | None) -> bytes:
-    """All that training needs to go on beside the weights. Raises StateError."""
-    kind, keys, *place = np.random.get_state(legacy=True)
-    file = io.BytesIO()
-    torch.save(
-        {
-            "submission": pack(submission.state_dict(training), training.model),
-            "batches": batches.state_dict(),
-            "step": training.step,
-            "evaluations": [(e.step, e.time_s, e.value) for e in training.evaluations],
-            "torch": torch.get_rng_state(),
-            "draws": None if draws is None else draws.state,
-            "numpy": (kind, keys.tolist(), *place),
-            "python": random.getstate(),
-        },
-        file,
-    )
-    return file.getvalue()
-
-
-def _restore(
-    submission: Submission, training: Training, batches: EpochBatches, draws: Draws | None, saved: bytes
-) -> None:
-    """Takes up what `_saved` gave; no code in it is run."""
-    state = torch.load(io.BytesIO(saved), weights_only=True)
-    submission.load_state_dict(training, unpack(state["submission"], training.model))
-    batches.load_state_dict(state["batches"])
-    training.step = state["step"]
-    training.evaluations = tuple(Validation(*each) for each in state["evaluations"])
-    torch.set_rng_state(state["torch"])
-    if draws is not None:
-        draws.state = state["draws"]
-    np.random.set_state(state["numpy"])
-    random.setstate(state["python"])
-
-
 def _die_with_referee(lifeline: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         lifeline.recv_bytes()
@@ -346,18 +325,18 @@ def _point(part: Part, submission: Submission) -> dict[str, Any]:
     return {**submission.defaults, **seeds.point(submission.space, part.points_seed, part.point)}
 
 
-def _view(workload: Workload, model: nn.Module, examples: int, budget_s: float, seed: int) -> WorkloadView:
+def _view(workload: Workload, model: nn.Module, examples: int, part: Part, device: torch.device) -> WorkloadView:
     return WorkloadView(
         loss_kind=workload.loss_kind,
         roles=parameter_roles(model, workload.heads),
         train_examples=examples,
         batch_size=workload.batch_size,
         step_hint=workload.step_hint,
-        budget_s=budget_s,
+        budget_s=part.budget_s,
         target=workload.target,
         higher_is_better=workload.metric.higher_is_better,
-        device=_DEVICE,
-        seed=seed,
+        device=device,
+        seed=part.seed,
     )
 
 
@@ -377,28 +356,6 @@ def _check_places(model: nn.Module, places: Mapping[str, _Place]) -> None:
         f"{len(changed)} tensors of the model were replaced, renamed or reshaped ({', '.join(changed[:3])} ...), "
         "so what is evaluated would not be what was trained; change them in place, as in p.data.copy_(new)"
     )
-
-
-def _state_bytes(state: Any) -> int:
-    """Bytes of the tensors and arrays in a nested state, each counted once; objects are searched too."""
-    sizes: dict[int, int] = {}
-    waiting = [state]
-    while waiting:
-        value = waiting.pop()
-        if id(value) in sizes:
-            continue
-        sizes[id(value)] = 0
-        if isinstance(value, Tensor):
-            sizes[id(value)] = value.nbytes if value.layout is torch.strided else 0
-        elif isinstance(value, np.ndarray):
-            sizes[id(value)] = value.nbytes
-        elif isinstance(value, Mapping):
-            waiting += value.values()
-        elif isinstance(value, list | tuple):
-            waiting += value
-        elif not isinstance(value, type | FunctionType | ModuleType):
-            waiting += getattr(value, "__dict__", {}).values()
-    return sum(sizes.values())
 
 
 def _mean(losses: list[Tensor | float]) -> float | None:

@@ -6,18 +6,20 @@ A trial on one device has one. Of several, what they say must be the same, and w
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from harness import sandbox
 from harness.clock import wall_clock
+from harness.distant import DistantPlayer, Posts
 from harness.messages import Border, Confined, Housed, Leave, Loaded, Message
+from harness.piece import Piece
+from harness.plan import Trial
 from harness.player import Part
-from harness.player_process import LOAD_TIMEOUT_S, PlayerGone, PlayerProcess, ready_among
+from harness.player_end import LOAD_TIMEOUT_S, Disturbed, PlayerEnd, PlayerGone, ready_among
+from harness.player_process import PlayerProcess
 from harness.ranks import RankLost
 from harness.records import Failure
 
@@ -33,11 +35,17 @@ _M = TypeVar("_M", bound=Message)
 class Players:
     """The running players of a trial, by rank. As a context manager it leaves no process behind."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self._load_s = LOAD_TIMEOUT_S * (_COMPILING if parts[0].compiled else 1)
+    def __init__(self, trial: Trial, here: Sequence[Part], posts: Posts | None = None) -> None:
+        """Starts those that live on this machine, and has posts start the others. Raises Disturbed."""
+        layout = trial.layout
+        self._load_s = LOAD_TIMEOUT_S * (_COMPILING if layout.compiled else 1)
+        self._host = posts.host if posts is not None else None
         self._lives = contextlib.ExitStack()
         with contextlib.ExitStack() as starting:
-            self._all = [starting.enter_context(PlayerProcess(part)) for part in parts]
+            self._all: list[PlayerEnd] = [starting.enter_context(PlayerProcess(part)) for part in here]
+            for rank, post in enumerate(posts.kept if posts is not None else (), len(here)):
+                connection = post.open(trial, rank, posts.host)
+                self._all.append(starting.enter_context(DistantPlayer(connection, rank, layout.devices)))
             self._lives = starting.pop_all()
 
     def __enter__(self) -> Self:
@@ -49,17 +57,20 @@ class Players:
         self._lives.close()
 
     def confined(self) -> tuple[str, ...]:
-        """Has them lock themselves up, all in one house; returns the guards that hold for every one."""
+        """Has them lock themselves up and meet; returns the guards that hold for every one.
+
+        Raises Disturbed where one does not start.
+        """
         first, *others = self._all
-        if others:
-            first.expect(Housed)
+        port = first.expect(Housed).port if others else None
         for player in others:
-            namespaces = sandbox.house_of(first.pid)
-            player.house(namespaces)
-            for namespace in namespaces:
-                os.close(namespace)
+            if port is not None and self._host is not None:
+                player.invite(self._host, port)
+            elif isinstance(first, PlayerProcess) and isinstance(player, PlayerProcess):
+                player.house(first)
         if not self.ready_within(self._load_s):
-            raise self._late()[0].timed_out(self._load_s)
+            late = self.behind() or "the player "
+            raise Disturbed(f"{late}did not start and meet the others within {self._load_s:.0f} s")
         guards = [player.expect(Confined).guards for player in self._all]
         return tuple(guard for guard in guards[0] if all(guard in held for held in guards))
 
@@ -89,10 +100,20 @@ class Players:
                 raise player.gone(Failure(hook="update", kind="RanksDiffer", message=text))
         return said[0]
 
-    def hand_over(self, memories: Sequence[int], arrays: Sequence[Path]) -> None:
-        """Gives each the shared memory with its weights, and all the files of the training data."""
-        for player, memory in zip(self._all, memories, strict=True):
-            player.hand_over(memory, arrays)
+    def place(self, pieces: Sequence[Piece]) -> None:
+        """Has the weights in these pieces of memory, one for each, be theirs, as they are now."""
+        for player, piece in zip(self._all, pieces, strict=True):
+            player.place(piece)
+
+    def bring(self) -> None:
+        """Has the pieces hold their weights as they are now."""
+        for player in self._all:
+            player.bring()
+
+    def hand_over(self, arrays: Sequence[Path]) -> None:
+        """Gives each its weights, and all the files of the training data."""
+        for player in self._all:
+            player.hand_over(arrays)
 
     def ask_for_evaluation(self) -> None:
         """Asks them to stop after the step under way."""
@@ -131,10 +152,10 @@ class Players:
         late = [player for player in self._late() if not player.waits_for_others] or self._late()
         return f"{', '.join(player.name for player in late)} "
 
-    def _late(self) -> list[PlayerProcess]:
+    def _late(self) -> list[PlayerEnd]:
         return [player for player in self._all if not player.heard]
 
-    def _hear(self, player: PlayerProcess) -> None:
+    def _hear(self, player: PlayerEnd) -> None:
         """Takes in what one says. Raises PlayerGone where one of all failed, and rather for what one did by itself
         than for the loss of another."""
         try:
@@ -154,6 +175,8 @@ class Players:
                     other.hear()
                 except PlayerGone as gone:
                     lost = gone
+        if self._host is not None and lost.failure.kind == RankLost.__name__:
+            raise Disturbed(f"the machines lost each other: {lost.failure.message}") from None
         raise lost
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from harness.plan import Plan, Trial
 from harness.records import Record
-from harness.status import Device, devices_table
+from harness.status import OnDevice, devices_table
 from harness.words import describe, duration
 
 _ROUGH_SHARE = 0.5
@@ -29,7 +29,7 @@ class TrialProgress:
     def __init__(self, trials: Sequence[Trial], devices: int, console: Console) -> None:
         self._console = console
         self._devices = devices
-        self._running: tuple[Device, ...] = ()
+        self._running: tuple[OnDevice, ...] = ()
         sizes = trials.sizes() if isinstance(trials, Plan) else _sizes(trials)
         self._left = Counter({name: count for name, (count, _) in sizes.items()})
         self._budgets = {name: budget_s for name, (_, budget_s) in sizes.items()}
@@ -58,7 +58,7 @@ class TrialProgress:
         else:
             yield self
 
-    def running(self, running: Sequence[Device], devices: int) -> None:
+    def running(self, running: Sequence[OnDevice], devices: int) -> None:
         """Shows what runs where, and reckons with so many devices from now on."""
         self._running, self._devices = tuple(running), devices
 

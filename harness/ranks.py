@@ -13,7 +13,9 @@ ranks' parts are alike, for a mean over its own part that a submission takes by 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from mmap import mmap
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor, distributed, nn
 from torch.autograd import Function
@@ -42,16 +45,46 @@ class RankLost(Exception):
     """Another rank is gone, so that this one cannot go on."""
 
 
-class Company:
-    """This rank's tie to the others, all of whom are there once it is made; `meeting` is a folder of theirs."""
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """Where ranks tell each other how they are to be reached: by a `store`, over a network `interface`."""
 
-    def __init__(self, rank: int, count: int, meeting: Path, page: mmap) -> None:
+    store: distributed.Store
+    interface: str
+    port: int | None = None
+
+    @classmethod
+    def in_folder(cls, folder: Path, count: int) -> Meeting:
+        """Of ranks on one machine, in a folder of theirs."""
+        return cls(store=distributed.FileStore(str(folder / "ranks"), count), interface="lo")
+
+    @classmethod
+    def opened(cls, host: str) -> Meeting:
+        """At a free `port` of this machine, which others know as `host`."""
+        store = distributed.TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=_LONGEST)
+        return cls(store=store, interface=_towards(host), port=store.port)
+
+    @classmethod
+    def joined(cls, host: str, port: int) -> Meeting:
+        """At a port that another rank has opened."""
+        return cls(store=distributed.TCPStore(host, port, timeout=_LONGEST), interface=_towards(host))
+
+
+class Company:
+    """This rank's tie to the others, all of whom are there once it is made."""
+
+    def __init__(self, rank: int, count: int, meeting: Meeting, page: mmap, device: torch.device) -> None:
         self.rank, self.count, self.clock_s = rank, count, 0.0
-        self._page = page
-        os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-        store = distributed.FileStore(str(meeting / "ranks"), count)
+        self._page, self._device = page, device
+        os.environ["GLOO_SOCKET_IFNAME"] = meeting.interface
         self.wait(
-            distributed.init_process_group, "gloo", store=store, rank=rank, world_size=count, timeout=_LONGEST
+            distributed.init_process_group,
+            "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl",  # a tensor goes the way of its device
+            store=meeting.store,
+            rank=rank,
+            world_size=count,
+            timeout=_LONGEST,
+            device_id=None if device.type == "cpu" else device,
         )
 
     def wait(self, talk: Callable[..., Any], *arguments: Any, **options: Any) -> None:
@@ -68,7 +101,7 @@ class Company:
 
         What it draws at random in training is this rank's own, and returned; all else stays the same on all ranks.
         """
-        draws = Draws(np.random.SeedSequence([seed, self.rank]))
+        draws = Draws(np.random.SeedSequence([seed, self.rank]), self._device)
         changed: list[tuple[list[_Places], tuple[Tensor, ...]] | None] = []
 
         def enter(module: nn.Module, _: Any) -> None:
@@ -140,24 +173,28 @@ class Company:
 class Draws:
     """The random numbers that a model draws in training, a stream of their own."""
 
-    def __init__(self, seed: np.random.SeedSequence) -> None:
-        self.state = torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1)).get_state()
+    def __init__(self, seed: np.random.SeedSequence, device: torch.device) -> None:
+        own = torch.Generator(device).manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
+        self.state = own.get_state()
+        on_gpu = device.type == "cuda"
+        self._get = torch.cuda.get_rng_state if on_gpu else torch.get_rng_state
+        self._set = torch.cuda.set_rng_state if on_gpu else torch.set_rng_state
         self._depth = 0
         self._outer: Tensor | None = None
 
     def enter(self, training: bool) -> None:
         """A model begins."""
         if self._depth == 0 and training:
-            self._outer = torch.get_rng_state()
-            torch.set_rng_state(self.state)
+            self._outer = self._get()
+            self._set(self.state)
         self._depth += 1
 
     def leave(self) -> None:
         """A model is done."""
         self._depth -= 1
         if self._depth == 0 and self._outer is not None:
-            self.state = torch.get_rng_state()
-            torch.set_rng_state(self._outer)
+            self.state = self._get()
+            self._set(self._outer)
             self._outer = None
 
 
@@ -205,6 +242,14 @@ class _Summed(Function):
 
 
 _KNOWN: WeakKeyDictionary[nn.Module, list[_Places]] = WeakKeyDictionary()
+
+
+def _towards(host: str) -> str:
+    """The network interface by which a host is reached."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        any_socket.connect((host, 9))  # which sends nothing
+        own = any_socket.getsockname()[0]
+    return next(name for name, places in psutil.net_if_addrs().items() if any(p.address == own for p in places))
 
 
 def _parameters(model: nn.Module) -> list[_Places]:

@@ -16,6 +16,8 @@ from typing import Any
 
 import orjson
 
+from harness.layout import Layout
+
 SCHEMA = 1
 
 DIGITS = 32
@@ -78,7 +80,7 @@ class Record:
     model's; `state_bytes` is what the submission keeps beside them, at the first evaluation. `guards` names what
     the kernel kept the submission from, none where it could do as it liked, None where that is not known; `resumed`
     counts how often the trial went on from a checkpoint. `skipped` evaluations came before those that are here, in
-    an archive. `devices` counts those that shared each batch; `compiled` says whether the model was.
+    an archive. `devices`, `machines` and `compiled` are those of its layout.
     """
 
     suite: str
@@ -121,6 +123,7 @@ class Record:
     resumed: int = 0
     skipped: int = 0
     devices: int = 1
+    machines: int = 1
     compiled: bool = False
     schema: int = SCHEMA
 
@@ -143,6 +146,11 @@ class Record:
         )  # fmt: skip
 
     @property
+    def layout(self) -> Layout:
+        """How it lay on its hardware."""
+        return Layout(devices=self.devices, machines=self.machines, compiled=self.compiled)
+
+    @property
     def crossing(self) -> Evaluation | None:
         """The first evaluation that met the target, or None."""
         return next((evaluation for evaluation in self.evaluations if self.meets(evaluation.value)), None)
@@ -159,7 +167,7 @@ class Record:
         return sum(seconds for account, seconds in self.ledger if account in ("setup", "training"))
 
 
-ABSENT: Mapping[str, Any] = {"skipped": 0, "devices": 1, "compiled": False}
+ABSENT: Mapping[str, Any] = {"skipped": 0, "devices": 1, "machines": 1, "compiled": False}
 """What a record's line leaves out, being so in nearly all, and in all of earlier versions."""
 
 

@@ -23,8 +23,10 @@ from rich.console import Console
 
 from harness import machine, seeds
 from harness.algoperf_facts import leaderboard
+from harness.distant import Posts
 from harness.import_algoperf import import_logs, leaderboards, published
 from harness.keeper import FILES, Keeper
+from harness.machine import Device
 from harness.plan import Trial, results_hash
 from harness.records import Evaluation, Outcome, Record, RecordStore
 from submissions.registry import SubmissionRef
@@ -55,7 +57,9 @@ def submissions(count: int, reference: str) -> tuple[SubmissionRef, ...]:
     return tuple(SubmissionRef(name=name, text=f"name = {name!r}\n", filename=f"{name}.py") for name in names)
 
 
-def perform(trial: Trial, cores: Sequence[int] = (), keeper: Keeper = FILES) -> Record:
+def perform(
+    trial: Trial, places: Sequence[Device] = (), keeper: Keeper = FILES, posts: Posts | None = None
+) -> Record:
     """The record of a trial whose curve was recorded before; `trial.data` is the folder of the curves.
 
     Obeys the trial's rule at each evaluation, as a trial does.

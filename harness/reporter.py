@@ -17,7 +17,7 @@ from harness.plan import Settings, Trial
 from harness.progress import TrialProgress
 from harness.records import Record
 from harness.schedule import Watch
-from harness.status import Device, Status
+from harness.status import OnDevice, Status
 
 
 class Reporter:
@@ -68,7 +68,8 @@ class Reporter:
 
     def _running(self, running: Sequence[Running], devices: int) -> None:
         shown = tuple(
-            Device(node=self._cluster.name(r.node), core=r.core, trial=str(r.place), since=r.since) for r in running
+            OnDevice(node=self._cluster.name(r.node), device=r.device, trial=str(r.place), since=r.since)
+            for r in running
         )
         self._progress.running(shown, devices)
         self._write(running=shown, devices=devices)

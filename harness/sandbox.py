@@ -25,6 +25,7 @@ from pathlib import Path
 
 import psutil
 
+from harness import gpus
 from harness.machine import ROOT
 
 try:
@@ -45,6 +46,8 @@ _FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/nsswitch.conf", "/etc/pass
 _FILES += ("/dev/urandom", "/dev/random", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo")
 _CARDS = ("/sys/bus/pci/devices",)
 """Where gloo looks for the kinds of the machine's cards, and fails where it may not."""
+
+_DRIVER = ("/proc/driver/nvidia", "/proc/devices", "/sys/module/nvidia", "/sys/devices", "/proc/sys/vm")
 
 
 class Guard(StrEnum):
@@ -89,7 +92,9 @@ class Cell:
     """Where a player lives: it may write in `scratch` alone, and read, beside the system's programs and libraries,
     what Python imports and `packages`. Folders that lead to one of `hidden` are opened package by package.
 
-    Of `neighbours` players of a trial, itself included, each may talk to the others, and write in `meeting`.
+    Of `neighbours` players of a trial on this machine, itself included, each may talk to the others, and write in
+    `meeting`. Some of them may be `abroad`, on other machines: then it is not kept from the network. One that has a
+    `gpu`, by its unique id, may use the system's way to it, and sees no other.
     """
 
     scratch: Path
@@ -98,6 +103,13 @@ class Cell:
     limits: Limits = DEFAULT_LIMITS
     neighbours: int = 1
     meeting: Path | None = None
+    abroad: bool = False
+    gpu: str | None = None
+
+    @property
+    def talks(self) -> bool:
+        """Whether there are others to talk to."""
+        return self.abroad or self.neighbours > 1
 
 
 def enter(cell: Cell, house: Sequence[int] = ()) -> tuple[Guard, ...]:
@@ -107,18 +119,23 @@ def enter(cell: Cell, house: Sequence[int] = ()) -> tuple[Guard, ...]:
     the namespaces of a neighbour that entered before, as `house_of` gives them; they are closed.
     """
     _forget_environment(cell.scratch)
+    if cell.gpu is not None:
+        gpus.show_only([cell.gpu])
+        os.environ["NCCL_SHM_DISABLE"] = "1"  # which would need files in /dev/shm
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # out of memory, it goes before anybody else
     limits = cell.limits
     memory = (
         limits.memory_gib * 2**30 if limits.memory_gib else psutil.virtual_memory().available / 2 / cell.neighbours
     )
-    counted_alone = _move_in(house) if house else _leave_network(shared=cell.neighbours > 1)
+    counted_alone = not cell.abroad and (_move_in(house) if house else _leave_network(shared=cell.talks))
     # The kernel counts the processes of a house together; the referee those of each neighbour.
     threads = limits.processes * cell.neighbours + (0 if counted_alone else _own_threads())
     guards = [Guard.NETWORK] if counted_alone else []
     stays = _stay_on_core()
     guards += [guard for guard in _confine(cell) if stays or guard is not Guard.PROCESSES]
+    if cell.gpu is not None:
+        memory = resource.RLIM_INFINITY  # CUDA reserves far more than it ever takes
     for kind, most in (
         (resource.RLIMIT_DATA, int(memory)),
         (resource.RLIMIT_FSIZE, limits.file_mib * 2**20),
@@ -197,7 +214,7 @@ def _confine(cell: Cell) -> Iterator[Guard]:
         version = get_abi_version()
         domain = Landlock(strict=False)
         readable = [*_existing(_SYSTEM), *_existing(_FILES), *_python((ROOT, *cell.hidden))]
-        if cell.meeting is not None:
+        if cell.talks:
             readable += [*_existing(_CARDS), *Path(_CARDS[0]).glob("*/class")]
         for place in (*readable, cell.scratch, *filter(None, (cell.packages, cell.meeting))):
             directory = AccessFs.READ_DIR if place.is_dir() else AccessFs(0)
@@ -205,14 +222,25 @@ def _confine(cell: Cell) -> Iterator[Guard]:
         domain.allow_write(cell.scratch)
         if cell.meeting is not None:
             domain.allow_write(cell.meeting)
+        if cell.talks:
             domain.allow_all_network()  # its own, where there are namespaces
         domain.add_path_rule(os.devnull, access=AccessFs.READ_FILE | AccessFs.WRITE_FILE)
+        for file in _gpu_files() if cell.gpu is not None else ():
+            access = AccessFs.READ_FILE | (AccessFs.READ_DIR if file.is_dir() else AccessFs(0))
+            if file.is_relative_to("/dev"):
+                access |= AccessFs.WRITE_FILE | AccessFs.IOCTL_DEV
+            domain.add_path_rule(file, access=access)
         domain.apply()
     except (LandlockError, OSError):
         return
     yield Guard.FILES
     if version >= _SCOPES_SINCE:
         yield Guard.PROCESSES
+
+
+def _gpu_files() -> list[Path]:
+    """What CUDA opens: the driver's devices, and where it looks for what kind of machine it is on."""
+    return [*Path("/dev").glob("nvidia*"), *_existing(_DRIVER), *_existing(_CARDS)]
 
 
 def _stay_on_core() -> bool:

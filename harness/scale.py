@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from harness import machine, recorded, schedule
 from harness.bench import keep, take_stock
 from harness.cluster import connected
 from harness.growth import Growth, measured
+from harness.local_nodes import local_nodes
 from harness.machine import ROOT
 from harness.plan import Plan, Settings, plan
 from harness.progress import TrialProgress
@@ -40,6 +41,7 @@ from workloads.base import Workload
 _SUITE = "scale"
 _WORKLOADS, _STUDIES = 20, 5
 _SIZES = (300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
+_NODES, _TRIALS_OVER_NODES = (1, 2, 4, 8), 600
 _SECONDS_PER_STEP = 0.01  # of the reference, which never runs
 _SETTLED = 10_000  # trials after which Python and Ray have the memory that they need however long a bench is
 _BYTES_BOUND, _RATE_BOUND, _RESUME_BOUND_S, _BOARD_BOUND_S = 1_000.0, 100.0, 10.0, 10.0
@@ -123,7 +125,8 @@ class ScaleReport:
 def scale(trials: int, console: Console, *, mirror_s: float, ray_address: str | None = None) -> ScaleReport:
     """Measures a bench of so many trials, rounded up to whole submissions, its records, board and mirror.
 
-    It runs on the Ray cluster at `ray_address`, or on one that it starts on this machine.
+    It runs on the Ray cluster at `ray_address`, or on one that it starts on this machine, and then on some of
+    several nodes.
     """
     with tempfile.TemporaryDirectory(prefix="pacer-scale-") as folder:
         curves = Path(folder) / "curves"
@@ -189,6 +192,7 @@ def _measure(bench: _Bench, console: Console, mirror_s: float) -> ScaleReport:
     scored = measured("scores of a leaderboard", "submissions", entrants, lambda n: _score(bench, trials, n))
     console.print(f"MLflow, for {mirror_s:.0f} s", highlight=False)
     mirrored, said = _mirror(bench, trials, mirror_s)
+    over_nodes = () if bench.settings.ray_address is not None else (_over_nodes(bench, console),)
     return ScaleReport(
         trials=bench.trials,
         submissions=len(bench.submissions),
@@ -206,7 +210,7 @@ def _measure(bench: _Bench, console: Console, mirror_s: float) -> ScaleReport:
         scoring_s=scored.last[1],
         mirrored=mirrored.last[0] / mirrored.last[1],
         mirror_said=said,
-        growth=(ran.seconds, ran.memory, resumed, scored, mirrored),
+        growth=(ran.seconds, ran.memory, resumed, scored, mirrored, *over_nodes),
     )
 
 
@@ -257,6 +261,23 @@ def _run(bench: _Bench, console: Console) -> _Ran:
         cpu_s,
         devices,
     )
+
+
+def _over_nodes(bench: _Bench, console: Console) -> Growth:
+    """What a trial costs the driver as nodes are added: all on this machine, so that only its own core tells."""
+
+    def cost(nodes: int) -> float:
+        console.print(f"on a cluster of {nodes} nodes on this machine", highlight=False)
+        with (
+            redirect_stdout(sys.stderr),  # where Ray says which workers went with their nodes
+            tempfile.TemporaryDirectory(prefix="pacer-scale-") as folder,
+            local_nodes(nodes) as address,
+        ):
+            smaller = _bench_of(_TRIALS_OVER_NODES, Path(folder), bench.settings.data, address)
+            return 1000 * _run(smaller, console).driver_cpu_s / smaller.trials
+
+    nodes = _NODES if bench.trials >= _SETTLED else _NODES[:2]
+    return measured("the driver's core a trial", "nodes", nodes, cost, unit="ms")
 
 
 @contextmanager

@@ -1,20 +1,24 @@
-"""Has trials run through Ray: a task a trial on exclusive cores, on any node of the right hardware."""
+"""Has trials run through Ray: a task a trial on exclusive devices of any node of the right hardware, or of some."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 from harness import machine
 from harness.cluster import LOOK_EVERY_S, Cluster, ray
 from harness.desk import Desk, Running
+from harness.distant import Posts
 from harness.keeper import Keeper
+from harness.machine import Device
 from harness.place import Place
 from harness.plan import Trial
-from harness.player_process import Disturbed
+from harness.player_end import Disturbed
+from harness.posts import Gang, asked, posts_of
 from harness.records import Record
 from harness.stopping import StopRule
 from harness.trial import run_trial
@@ -22,8 +26,8 @@ from harness.trial import run_trial
 _RETRIES = 3
 """How often a trial is run again whose worker or node died, or whose measurement was spoilt."""
 
-Perform = Callable[[Trial, Sequence[int], Keeper], Record]
-"""What runs a trial on some cores, with its checkpoints kept by the third."""
+Perform = Callable[[Trial, Sequence[Device], Keeper, Posts | None], Record]
+"""What runs a trial on some devices, with its checkpoints kept by the third and distant players by the fourth."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,19 @@ class _Sent:
         self.trial = trial
         self.nodes = frozenset(node.id for node in cluster.nodes)
         selector = {"ray.io/node-id": f"in({','.join(sorted(self.nodes))})"}
-        self.reference = _run.options(label_selector=selector, num_cpus=cluster.cpus_each).remote(
-            trial, desk, perform
-        )
+        machines, needs = trial.layout.machines, cluster.needs_each
+        self._gang = Gang(machines, needs, selector) if machines > 1 else None
+        where: dict[str, Any] = {"label_selector": selector} if self._gang is None else self._gang.first
+        self.reference = _run.options(**where, **asked(needs)).remote(trial, desk, perform)
+
+    def can_run(self, alive: Set[str]) -> bool:
+        """Whether enough of its nodes are alive."""
+        return len(self.nodes & alive) >= self.trial.layout.machines
+
+    def release(self) -> None:
+        """Gives the places on its nodes back."""
+        if self._gang is not None:
+            self._gang.release()
 
 
 def run(
@@ -65,8 +79,8 @@ def run(
     """Runs trials as devices fall free and yields their records as they come, in any order.
 
     `rule` is asked when a trial is about to start, and may know of all records that were yielded before. Trials of
-    a node that is gone move to others; while there is none, they wait for one. `perform` runs a trial on cores. Of
-    the trials, only those that run are held.
+    a node that is gone move to others; while there is none, they wait for one. `perform` runs a trial on
+    devices. Of the trials, only those that run are held.
     """
     coming, again, desk = iter(trials), deque[Trial](), cluster.desk
     sent: dict[ray.ObjectRef, _Sent] = {}
@@ -87,7 +101,9 @@ def run(
             sent[one.reference] = one
         done, _ = ray.wait(list(sent), num_returns=1, timeout=LOOK_EVERY_S) if sent else ([], [])
         for reference in done:
-            trial = sent.pop(reference).trial
+            one = sent.pop(reference)
+            one.release()
+            trial = one.trial
             try:
                 result = ray.get(reference)
             except ray.exceptions.RayError as error:
@@ -101,9 +117,10 @@ def run(
         if cluster.look():
             watch.running(_under_way(desk, sent), cluster.devices)
             alive = {node.id for node in cluster.nodes}
-            for one in [one for one in sent.values() if not one.nodes & alive]:
+            for one in [one for one in sent.values() if not one.can_run(alive)]:
                 del sent[one.reference]  # it was waiting for nodes that are gone, and would for ever
                 ray.cancel(one.reference, force=True)
+                one.release()
                 repeat(one.trial, "the nodes that it could have run on are gone")
         elif not cluster.devices:
             time.sleep(LOOK_EVERY_S)
@@ -123,6 +140,7 @@ def _passing(error: ray.exceptions.RayError) -> bool:
 def _run(trial: Trial, desk: Desk, perform: Perform) -> Record:
     machine.stop_being_nice()
     trial = dataclasses.replace(trial, data=machine.writable(trial.data))
-    with machine.exclusive_cores(trial.devices) as cores:
-        desk.started(trial.place, cores[0])
-        return perform(trial, cores, desk)
+    posts = posts_of(trial)
+    with machine.exclusive_devices(trial.layout.each) as devices:
+        desk.started(trial.place, devices[0])
+        return perform(trial, devices, desk, posts)

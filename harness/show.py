@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.algoperf_facts import of_suite
+from harness.layout import SINGLE, Layout
 from harness.records import RecordStore
 from harness.rules import DEFAULT_MIRROR_S, REFERENCE
 from scoring import compare
@@ -36,25 +37,23 @@ def show_board(
     tracking_uri: str | None = None,
     mirrored: bool = True,
     mirror_s: float = DEFAULT_MIRROR_S,
-    devices: int = 1,
-    compiled: bool = False,
+    layout: Layout = SINGLE,
 ) -> None:
     """Prints the board of these workloads (None for those seen) on the hardware with this fingerprint (None for the
-    one with the most records), of trials over so many devices and with models `compiled` or not; writes the whole
+    one of this layout with the most records); writes the whole
     one to files and brings MLflow up to date, unless `mirrored` is False, for `mirror_s` seconds at most. With
     `compared` it only prints the board under all scores side by side.
 
     Raises RecordsError where there is nothing to show, UsageError for a bad setting.
     """
     trials, warnings = RecordStore(results, suite).brief()
-    records = [t.record for t in trials if (t.record.devices, t.record.compiled) == (devices, compiled)]
+    # A fingerprint says all of the hardware, the layout included.
+    records = [t.record for t in trials if fingerprint is not None or t.record.layout == layout]
     build = functools.partial(
         build_board, records, suite=suite, ruleset=ruleset, reference=REFERENCE, fingerprint=fingerprint
     )
-    asked = {"DEVICES": devices if devices > 1 else None, "COMPILE": 1 if compiled else None}
-    words = [f"{name}={value}" for name, value in asked.items() if value is not None]
-    if words:
-        build = functools.partial(build, remedy=f"run: make bench {' '.join(words)}")
+    if layout.settings:
+        build = functools.partial(build, remedy=f"run: make bench {' '.join(layout.settings)}")
     seen = {r.workload for r in records if r.variant_of is None and r.ruleset == ruleset}
     if published := of_suite(suite):
         # Held-out workloads are variants, which a board of our own leaves out unless they are named.
@@ -81,7 +80,7 @@ def show_board(
     # What files and MLflow show is the whole board by time: all that was ever run, and the variants of this bench.
     everything = sorted(seen.union(workloads or ()))
     whole = board if (by, list(board.workloads)) == ("time", everything) else build(workloads=everything)
-    folder = results / suite / "_".join(["board", *words])
+    folder = results / suite / "_".join(["board", *layout.settings])
     export(whole, folder)
     console.print(f"Table and charts: {folder}", highlight=False, soft_wrap=True)
     if not mirrored:

@@ -26,19 +26,19 @@ def run_single(settings: Settings, study: int, point: int, console: Console) -> 
     settings = replace(settings, studies=study + 1, trials=point + 1)
     (workload,), fingerprint = (
         listed_workloads(settings),
-        machine.hardware(settings.devices, settings.compiled).fingerprint,
+        machine.hardware(settings.layout).fingerprint,
     )
     submission = chosen_submissions(settings)[-1]
-    with machine.exclusive_cores(settings.devices) as cores:
+    with machine.exclusive_devices(settings.layout.devices) as places:
         with console.status(f"preparing {workload.dataset.name}"):
             workload.dataset.prepare(settings.data)
         with console.status("calibrating: the reference's seconds per step on this machine"):
             pace = measure_pace(
-                settings, (workload,), fingerprint, 1, lambda orders: (run_trial(order, cores) for order in orders)
+                settings, (workload,), fingerprint, 1, lambda orders: (run_trial(order, places) for order in orders)
             )
         trial = plan(settings, (workload,), (submission,), pace, (), fingerprint)[-1]
         name = str(trial.place)
         with console.status(f"{name}: at most {duration(trial.budget_s)} of submission time"):
-            record = run_trial(trial, cores)
+            record = run_trial(trial, places)
     console.print(f"{name}: {describe(record)}", markup=False, highlight=False, soft_wrap=True)
     return record

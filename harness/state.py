@@ -37,6 +37,28 @@ def unpack(packed: Any, model: nn.Module) -> Any:
     return _unpacked(packed, dict([*model.named_parameters(), *model.named_buffers()]))
 
 
+def size_of(state: Any) -> int:
+    """Bytes of the tensors and arrays in a nested state, each counted once; objects are searched too."""
+    sizes: dict[int, int] = {}
+    waiting = [state]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in sizes:
+            continue
+        sizes[id(value)] = 0
+        if isinstance(value, Tensor):
+            sizes[id(value)] = value.nbytes if value.layout is torch.strided else 0
+        elif isinstance(value, np.ndarray):
+            sizes[id(value)] = value.nbytes
+        elif isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+        elif not isinstance(value, type | FunctionType | ModuleType):
+            waiting += getattr(value, "__dict__", {}).values()
+    return sum(sizes.values())
+
+
 def _packed(value: Any, path: str, names: Mapping[int, str], above: frozenset[int]) -> Any:
     if id(value) in names:
         return (_TAG, "model", names[id(value)])

@@ -22,11 +22,11 @@ _FRESH_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Device:
-    """What runs on one core of a node, since when by Unix time."""
+class OnDevice:
+    """What runs on one device of a node, since when by Unix time."""
 
     node: str
-    core: int
+    device: str
     trial: str
     since: float
 
@@ -43,7 +43,7 @@ class Status:
     done: int
     devices: int
     left_s: float
-    running: tuple[Device, ...] = ()
+    running: tuple[OnDevice, ...] = ()
     repeated: Mapping[str, int] = field(default_factory=dict)
     lost: int = 0
     ended: bool = False
@@ -68,7 +68,7 @@ def read(results: Path) -> Iterator[Status]:
     for path in sorted(results.glob("*/status.json")):
         try:
             facts = json.loads(path.read_text())
-            facts["running"] = tuple(Device(**device) for device in facts["running"])
+            facts["running"] = tuple(OnDevice(**device) for device in facts["running"])
             yield Status(**facts)
         except (KeyError, OSError, TypeError, ValueError):  # of another version, or just being replaced
             continue
@@ -93,11 +93,11 @@ def as_text(status: Status) -> RenderableType:
     return Group(*lines)
 
 
-def devices_table(running: tuple[Device, ...], most: int | None = None) -> Table:
-    """What runs on each core, `most` lines at most."""
+def devices_table(running: tuple[OnDevice, ...], most: int | None = None) -> Table:
+    """What runs on each device, `most` lines at most."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    for device in sorted(running, key=lambda d: (d.node, d.core))[:most]:
-        table.add_row(device.node, f"core {device.core}", device.trial, duration(time.time() - device.since))
+    for on in sorted(running, key=lambda on: (on.node, on.device))[:most]:
+        table.add_row(on.node, on.device, on.trial, duration(time.time() - on.since))
     if most is not None and len(running) > most:
         table.add_row(f"and {len(running) - most} more: python -m harness status")
     return table

@@ -7,38 +7,35 @@ the submission, is its child.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import os
-import platform
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
-from harness import checkpoints, devices, machine, packages, sandbox, seeds
+from harness import checkpoints, devices, machine, packages, seeds
 from harness.checkpoints import Checkpoint
-from harness.clock import CLOCK_GRACE_S, CLOCK_TOLERANCE, Account, Stopwatch, wall_clock
+from harness.clock import Account, Stopwatch, wall_clock
+from harness.course import Course, identity
+from harness.distant import Posts
 from harness.evaluators import Evaluators
+from harness.judge import Judge, initial_model
 from harness.keeper import FILES, Keeper
+from harness.machine import Device
 from harness.messages import Border, Configured, Leave, Loaded, Restored, Saving
-from harness.plan import Trial, results_hash
-from harness.player import Part
-from harness.player_process import LOAD_TIMEOUT_S, Disturbed, PlayerGone
+from harness.parts import parts
+from harness.plan import Trial
+from harness.player_end import LOAD_TIMEOUT_S, Disturbed, PlayerGone
 from harness.players import Players
 from harness.records import Evaluation, Failure, Outcome, Record
 from harness.weights import Weights
 from workloads import registry
 from workloads.base import Precision, Workload
 from workloads.datasets.base import open_split, split_files
-from workloads.metrics import Judgement, evaluate
 
-_DEVICE = torch.device("cpu")
+_CPU = torch.device("cpu")
 _COPY_GRACE_S, _COPY_BYTES_PER_S, _RESTORE_GRACE_S = 0.05, 200e6, 0.5
 """What a player may take off the clock to copy its state, and to take it up again."""
 
@@ -47,84 +44,17 @@ _LARGEST_BYTES, _LARGEST_WEIGHTS = 256 * 2**20, 256
 """A state of an ordinary size, and the largest that is kept: so many bytes, and so many times the weights'."""
 
 
-@dataclass
-class _Course:
-    """What the referee has seen of a trial so far. What it needs to go on is plain values, for checkpoints."""
-
-    watch: Stopwatch
-    outcome: Outcome | None = None
-    failure: Failure | None = None
-    hp: Mapping[str, Any] | None = None
-    reason: str | None = None
-    batch_size: int = 0
-    parameters: int = 0
-    state_bytes: int | None = None
-    guards: tuple[str, ...] = ()
-    resumed: int = 0
-    started: float = field(default_factory=time.time)
-    wall_before_s: float = 0.0
-    wall_from: float = field(default_factory=wall_clock)
-    saved_at: float = field(default_factory=wall_clock)
-    clock_started: float = 0.0
-    evaluations: tuple[Evaluation, ...] = ()
-
-    @property
-    def wall_s(self) -> float:
-        """Seconds by the wall's clock that the trial has taken, those before it was interrupted included."""
-        return self.wall_before_s + wall_clock() - self.wall_from
-
-    def facts(self) -> dict[str, Any]:
-        """What a checkpoint holds of this."""
-        return {
-            "evaluations": [vars(evaluation) for evaluation in self.evaluations],
-            "state_bytes": self.state_bytes,
-            "resumed": self.resumed,
-            "started": self.started,
-            "clock_started": self.clock_started,
-            "wall_s": self.wall_s,
-            "ledger": self.watch.ledger(),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Judge:
-    """Judges a trial's weights: on data that players have not, with helpers where there are several devices."""
-
-    workload: Workload
-    weights: Weights
-    folder: Path
-    validation: Mapping[str, Any]
-    helpers: Evaluators | None
-
-    def ready(self) -> None:
-        """Returns once nothing that is needed to judge is still being made."""
-        if self.helpers is not None:
-            self.helpers.ready()
-
-    def validated(self) -> Judgement:
-        """The validation metrics of the weights as they are now."""
-        return self._judged("validation", self.workload.validation_examples, self.validation)
-
-    def tested(self) -> Judgement:
-        """The test metrics of the weights that were validated last."""
-        limit = self.workload.test_examples
-        return self._judged("test", limit, open_split(self.folder, "test", limit))
-
-    def _judged(self, split: str, limit: int | None, arrays: Mapping[str, Any]) -> Judgement:
-        if self.helpers is None:
-            return evaluate(self.workload, self.weights.judged, arrays, _DEVICE)
-        return self.helpers.evaluate(self.weights.judged, split, limit, arrays)
-
-
-def run_trial(trial: Trial, cores: Sequence[int] = (), keeper: Keeper = FILES) -> Record:
-    """Runs one trial on these cores, one a device, to the first of which this process is pinned, or unpinned, and
-    returns its record.
+def run_trial(
+    trial: Trial, places: Sequence[Device] = (), keeper: Keeper = FILES, posts: Posts | None = None
+) -> Record:
+    """Runs one trial on these devices, as `exclusive_devices` gives them, or on any cores, and returns its record.
+    Of a trial that lies on several machines, `posts` keep the players that are not on this one.
 
     It goes on from its checkpoint where `keeper` has one. Whatever the submission does wrong becomes the record's
     outcome. Raises what is wrong with us: DatasetError, PackagesError, ValueError for an unknown workload; and
     Disturbed where the measurement was spoilt from outside and has to be repeated.
     """
-    course = _Course(Stopwatch(Account.START))
+    course = Course(Stopwatch(Account.START))
     machine.keep_freed_memory()
     torch.set_num_threads(1)
     devices.set_products(Precision.FP32)
@@ -134,21 +64,21 @@ def run_trial(trial: Trial, cores: Sequence[int] = (), keeper: Keeper = FILES) -
     validation = open_split(folder, "validation", workload.validation_examples)
     model = initial_model(workload, seeds.init_seed(trial.seed, workload.name, trial.study, trial.trial))
     course.parameters = sum(parameter.numel() for parameter in model.parameters())
-    saved = checkpoints.load(trial.checkpoint, _identity(trial, workload), keeper) if trial.checkpoint else None
+    saved = checkpoints.load(trial.checkpoint, identity(trial, workload), keeper) if trial.checkpoint else None
     with contextlib.ExitStack() as held:
         scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="pacer-trial-"))).resolve()
-        places = tuple(cores) or (None,) * trial.devices
-        parts = _parts(trial, workload, folder, places, scratch, further)
-        weights = Weights(model, trial.devices)
+        places = tuple(places) or (Device(),) * trial.layout.each
+        host = None if posts is None else posts.host
+        here = parts(trial, workload, folder, places, scratch, further, host=host)
+        weights = Weights(model, _where(places, trial.layout.devices))
         held.callback(weights.close)
         helpers = None
-        with Players(parts) as players:
-            if weights.judged_memory is not None:
-                helpers = Evaluators(workload, folder, weights.judged_memory, places[1:])
+        with Players(trial, here, posts) as players:
+            if weights.judged_piece is not None:
+                cores = [place.core for place in places[1:]]
+                helpers = Evaluators(workload, folder, weights.judged_piece, cores)
                 held.enter_context(helpers)
-            judge = _Judge(
-                workload=workload, weights=weights, folder=folder, validation=validation, helpers=helpers
-            )
+            judge = Judge(workload=workload, weights=weights, folder=folder, validation=validation, helpers=helpers)
             try:
                 _referee(trial, judge, players, course, saved, keeper)
             except PlayerGone as gone:
@@ -163,56 +93,17 @@ def run_trial(trial: Trial, cores: Sequence[int] = (), keeper: Keeper = FILES) -
         course.watch.switch(Account.EVALUATION)
         test_value = judge.tested().value if course.outcome is Outcome.REACHED else None
         course.watch.switch(Account.LOGGING)
-    return _record(trial, workload, course, test_value)
+    return course.record(trial, workload, test_value)
 
 
-def initial_model(workload: Workload, seed: int) -> nn.Module:
-    """The workload's model with the initial weights of a seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return workload.model().train()
-
-
-def _parts(
-    trial: Trial, workload: Workload, folder: Path, cores: Sequence[int | None], scratch: Path, further: Path | None
-) -> list[Part]:
-    """What each player is told, by rank."""
-    named = (trial.seed, workload.name)
-    draw = (trial.study, trial.trial)
-    cell = sandbox.Cell(
-        scratch=scratch, packages=further, hidden=(trial.data.absolute(), *trial.hidden), limits=trial.limits
-    )
-    part = Part(
-        workload=(trial.suite, workload.name),
-        data=folder,
-        submission=trial.submission,
-        searches=trial.ruleset != "self",
-        hp=trial.hp,
-        point=trial.trial,
-        points_seed=seeds.points_seed(*named, trial.submission.name, trial.study),
-        seed=seeds.submission_seed(*named, trial.submission.name, *draw),
-        data_seed=seeds.data_seed(*named, *draw),
-        budget_s=trial.budget_s,
-        core=cores[0],
-        cell=cell,
-        ranks=trial.devices,
-        compiled=trial.compiled,
-    )
-    if trial.devices == 1:
-        return [part]
-    rooms = [scratch / f"rank{rank}" for rank in range(trial.devices)]
-    meeting = scratch / "meeting"
-    for folder in (*rooms, meeting):
-        folder.mkdir()
-    cells = [replace(cell, scratch=room, neighbours=trial.devices, meeting=meeting) for room in rooms]
-    return [
-        replace(part, rank=rank, core=core, cell=cell)
-        for rank, (core, cell) in enumerate(zip(cores, cells, strict=True))
-    ]
+def _where(places: Sequence[Device], ranks: int) -> list[torch.device]:
+    """Where the weights of each rank lie in this process: on its GPU, and of ranks on other machines in memory."""
+    here = [torch.device("cuda", number) if place.gpu else _CPU for number, place in enumerate(places)]
+    return here + [_CPU] * (ranks - len(here))
 
 
 def _referee(
-    trial: Trial, judge: _Judge, players: Players, course: _Course, saved: Checkpoint | None, keeper: Keeper
+    trial: Trial, judge: Judge, players: Players, course: Course, saved: Checkpoint | None, keeper: Keeper
 ) -> None:
     """Conducts the trial from the players' start to its outcome, which is left in `course`.
 
@@ -237,12 +128,13 @@ def _referee(
         course.outcome = trial.rule.hopeless(0.0, ())
         return None
     judge.ready()
+    players.place(weights.pieces)
     arrays = split_files(workload.dataset.folder(trial.data.absolute()), "train")
 
     # ---- the submission's clock runs from here, whenever the player can run; in a trial that goes on, once it is
     # back where it was
     watch.switch(Account.SETUP if saved is None else Account.CHECKPOINT)
-    players.hand_over(weights.memories, arrays)
+    players.hand_over(arrays)
     if not players.ready_within(allowed := _patience(trial, course)):
         return _overrun(course, "configure", allowed, players)
     players.expect(Configured)
@@ -268,6 +160,7 @@ def _referee(
         watch.switch(Account.EVALUATION)  # ---- and stands still from here: nothing of the player can run
         time_s = watch.submission_s()
         _must_be_due(at, asked, border, course.evaluations)
+        players.bring()
         _must_agree(weights.gather())
         value, beside = judge.validated()
         watch.switch(Account.LOGGING)
@@ -303,7 +196,7 @@ def _referee(
 
 
 def _save(
-    trial: Trial, workload: Workload, weights: Weights, players: Players, course: _Course, keeper: Keeper
+    trial: Trial, workload: Workload, weights: Weights, players: Players, course: Course, keeper: Keeper
 ) -> None:
     """Writes a checkpoint while the clock stands; what the player takes beyond mere copying is on the clock."""
     course.watch.switch(Account.CHECKPOINT)
@@ -313,9 +206,10 @@ def _save(
     course.saved_at = wall_clock()
     if states is None or trial.checkpoint is None:
         return
+    players.bring()
     checkpoint = Checkpoint(facts=course.facts(), weights=weights.held, players=states)
     with contextlib.suppress(OSError):  # a trial that cannot be saved can still be run
-        checkpoints.save(trial.checkpoint, _identity(trial, workload), checkpoint, keeper)
+        checkpoints.save(trial.checkpoint, identity(trial, workload), checkpoint, keeper)
 
 
 def _copying_s(states: Sequence[bytes], weights: Weights) -> float:
@@ -324,7 +218,7 @@ def _copying_s(states: Sequence[bytes], weights: Weights) -> float:
     return sum(min(len(state), most) for state in states) / _COPY_BYTES_PER_S
 
 
-def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: _Course) -> None:
+def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: Course) -> None:
     """Brings configured players, the weights and the ledger to where a checkpoint was made.
 
     What the player takes beyond setting itself up again and reading its state is on the clock.
@@ -340,22 +234,13 @@ def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: _Cou
     course.watch.overdrawn(allowed_s, Account.TRAINING)
     for held, kept in zip(weights.held, saved.weights, strict=True):
         held.copy_(kept)
+    players.place(weights.pieces)
     course.evaluations = tuple(Evaluation(**each) for each in facts["evaluations"])
     course.state_bytes = facts["state_bytes"]
     course.started, course.clock_started = facts["started"], facts["clock_started"]
     course.resumed = facts["resumed"] + 1
     course.wall_before_s = facts["wall_s"]
     course.watch.resume(facts["ledger"])
-
-
-def _identity(trial: Trial, workload: Workload) -> str:
-    """What must be the same for a trial to go on from a checkpoint."""
-    key = trial.key(workload, machine.hardware(trial.devices, trial.compiled).fingerprint)
-    return json.dumps([*key, trial.budget_s, trial.evaluation_period_s, machine.versions(), _code(trial)])
-
-
-def _code(trial: Trial) -> str:
-    return trial.code or machine.code_version()
 
 
 def _must_be_due(at: Border, asked: bool, border: int | None, before: Sequence[Evaluation]) -> None:
@@ -404,7 +289,7 @@ def _next_border(trial: Trial, step: int) -> int | None:
     return min(ends, default=None)
 
 
-def _patience(trial: Trial, course: _Course) -> float:
+def _patience(trial: Trial, course: Course) -> float:
     """Seconds that the player may still take until it says something."""
     if trial.borders:
         return trial.limits.stall_s
@@ -412,58 +297,8 @@ def _patience(trial: Trial, course: _Course) -> float:
     return min(trial.budget_s + grace - course.watch.submission_s(), trial.limits.stall_s)
 
 
-def _overrun(course: _Course, hook: str, allowed_s: float, players: Players) -> None:
+def _overrun(course: Course, hook: str, allowed_s: float, players: Players) -> None:
     """Ends a trial whose submission did not come back from a hook in time: a miss."""
     message = f"{players.behind()}did not come back from {hook} within {allowed_s:.1f} s; the player was stopped"
     course.outcome = Outcome.BUDGET
     course.failure = Failure(hook=hook, kind="Overrun", message=message)
-
-
-def _record(trial: Trial, workload: Workload, course: _Course, test_value: float | None) -> Record:
-    ledger, wall_s = course.watch.ledger(), course.wall_s
-    booked = sum(seconds for _, seconds in ledger)
-    if abs(booked - wall_s) > max(CLOCK_TOLERANCE * wall_s, CLOCK_GRACE_S):
-        raise Disturbed(f"the ledger holds {booked:.3f} s of {wall_s:.3f} s: the machine slept or its clock jumped")
-    hardware = machine.hardware(trial.devices, trial.compiled)
-    return Record(
-        suite=trial.suite,
-        workload=workload.name,
-        submission=trial.submission.name,
-        ruleset=trial.ruleset,
-        seed=trial.seed,
-        study=trial.study,
-        trial=trial.trial,
-        workload_hash=results_hash(workload),
-        submission_hash=trial.submission.hash,
-        outcome=course.outcome,
-        evaluations=course.evaluations,
-        metric=workload.metric.name,
-        higher_is_better=workload.metric.higher_is_better,
-        target=workload.target if trial.stop_at_target else None,
-        test_value=test_value,
-        hp=course.hp or {},
-        step_hint=workload.step_hint,
-        batch_size=course.batch_size,
-        budget_s=trial.budget_s,
-        evaluation_period_s=trial.evaluation_period_s,
-        ledger=ledger,
-        wall_s=wall_s,
-        started=course.started,
-        clock_started=course.clock_started,
-        ended=time.time(),
-        device=hardware.device,
-        worker=f"{platform.node()}:{os.getpid()}",
-        hardware=str(hardware),
-        fingerprint=hardware.fingerprint,
-        versions=machine.versions(),
-        code=_code(trial),
-        failure=course.failure,
-        variant_of=workload.variant_of,
-        reason=course.reason,
-        parameters=course.parameters,
-        state_bytes=course.state_bytes,
-        guards=course.guards,
-        resumed=course.resumed,
-        devices=trial.devices,
-        compiled=trial.compiled,
-    )

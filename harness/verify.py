@@ -100,8 +100,8 @@ def _chosen(
     count: int,
 ) -> list[Record]:
     """The records to repeat. Raises UsageError where there are none, for a reason that is named."""
-    how = (settings.ruleset, settings.devices, settings.compiled)
-    own = [r for r in records if r.submission == submission.name and (r.ruleset, r.devices, r.compiled) == how]
+    how = (submission.name, settings.ruleset, settings.layout)
+    own = [record for record in records if (record.submission, record.ruleset, record.layout) == how]
     if not own:
         raise UsageError(
             f"no trials of {submission.name} are recorded in {settings.results / settings.suite} under the "
@@ -151,8 +151,7 @@ def _repeat(record: Record, settings: Settings, submission: SubmissionRef) -> Tr
         hp=record.hp,
         limits=settings.limits,
         hidden=(settings.results.absolute(),),
-        devices=record.devices,
-        compiled=record.compiled,
+        layout=record.layout,
     )
 
 

@@ -7,14 +7,13 @@ another. Each rank of a trial over several devices has a piece of its own.
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from harness import shared
+from harness.piece import Piece
 
 _ALIGNMENT = 64
 """Bytes to whose multiple each tensor is moved up: a cache line, and the widest vector."""
@@ -23,33 +22,45 @@ _ALIGNMENT = 64
 class Weights:
     """The weights of a trial: those that each rank trains, and `judged`, a model with those that count."""
 
-    def __init__(self, model: nn.Module, ranks: int) -> None:
-        """Lays the model's tensors, and copies of them for all ranks but the first, into shared memory."""
-        self._models = [model, *(copy.deepcopy(model) for _ in range(ranks - 1))]
-        self.judged = model if ranks == 1 else copy.deepcopy(model)
-        shared_out = [share(each) for each in self._models]
-        self.memories = [memory for memory, _ in shared_out]
-        self.held = [held for _, held in shared_out]
-        self.judged_memory: int | None = None if ranks == 1 else share(self.judged)[0]
+    def __init__(self, model: nn.Module, devices: Sequence[torch.device]) -> None:
+        """Lays the model's tensors, and copies of them, into memory shared with a player on each device."""
+        ranks = len(devices)
+        self._models = [model.to(devices[0]), *(copy.deepcopy(model).to(device) for device in devices[1:])]
+        # A GPU may still have work of a player that stands still: what it does is done to that player's weights.
+        self._apart = ranks > 1 or devices[0].type != "cpu"
+        self.judged = copy.deepcopy(model) if self._apart else model
+        self.pieces = [share(each) for each in self._models]
+        self.judged_piece: Piece | None = None
+        if ranks > 1 and devices[0].type == "cpu":
+            self.judged_piece = share(self.judged)
+
+    @property
+    def held(self) -> list[Tensor]:
+        """Each rank's as bytes: uint8 of shape [bytes]."""
+        return [piece.tensor for piece in self.pieces]
 
     @property
     def nbytes(self) -> int:
         """Bytes of one rank's."""
-        return self.held[0].nbytes
+        return self.pieces[0].tensor.nbytes
+
+    @property
+    def device(self) -> torch.device:
+        """Where those that count lie."""
+        return self.pieces[0].tensor.device
 
     def close(self) -> None:
         """Closes the files behind the memory, which stays; others who were given them keep it too."""
-        for memory in (*self.memories, self.judged_memory):
-            if memory is not None:
-                os.close(memory)
-        self.memories, self.judged_memory = [], None
+        for piece in (*self.pieces, self.judged_piece):
+            if piece is not None:
+                piece.close()
 
     def gather(self) -> str | None:
         """Makes `judged` what the ranks have: the parameters of any, and of statistics the mean over them all.
 
         Returns the name of a parameter that is not the same bit for bit on all ranks, None where they agree.
         """
-        if self.judged is self._models[0]:
+        if not self._apart:
             return None
         for name, *copies in _alike(nn.Module.named_parameters, self._models):
             if any(not _same(copies[0], other) for other in copies):
@@ -60,28 +71,31 @@ class Weights:
             own = dict(self.judged.named_buffers())
             for name, *copies in _alike(nn.Module.named_buffers, self._models):
                 mean = copies[0].is_floating_point() and any(not _same(copies[0], other) for other in copies)
-                own[name].copy_(torch.stack(copies).mean(dim=0) if mean else copies[0])
+                here = [each.to(copies[0].device) for each in copies]
+                own[name].copy_(torch.stack(here).mean(dim=0) if mean else copies[0])
         return None
 
 
-def share(model: nn.Module) -> tuple[int, Tensor]:
-    """Moves a model's tensors into new shared memory.
-
-    Returns its file descriptor, which is the caller's to close, and all of it as bytes: uint8 of shape [bytes].
-    """
-    size = sum(_room(tensor) for tensor in _tensors(model)) or _ALIGNMENT
-    descriptor = shared.create(size)
-    return descriptor, _lay(model, descriptor, fill=True)
-
-
-def adopt(model: nn.Module, descriptor: int) -> None:
-    """Gives a model the tensors of one like it that was `share`d; the descriptor is closed."""
-    _lay(model, descriptor, fill=False)
-    os.close(descriptor)
+def share(model: nn.Module) -> Piece:
+    """Moves a model's tensors into new shared memory on their device; that is the caller's to close."""
+    tensors = _tensors(model)
+    device = tensors[0].device if tensors else torch.device("cpu")
+    piece = Piece.create(size_of(model), device)
+    _lay(model, piece.tensor, fill=True)
+    return piece
 
 
-def _lay(model: nn.Module, descriptor: int, *, fill: bool) -> Tensor:
-    piece = torch.frombuffer(shared.attach(descriptor), dtype=torch.uint8)
+def adopt(model: nn.Module, memory: Tensor) -> None:
+    """Gives a model the tensors of one like it that was `share`d, from all of that piece as bytes."""
+    _lay(model, memory, fill=False)
+
+
+def size_of(model: nn.Module) -> int:
+    """Bytes of the memory that holds a model's tensors."""
+    return sum(_room(tensor) for tensor in _tensors(model)) or _ALIGNMENT
+
+
+def _lay(model: nn.Module, piece: Tensor, *, fill: bool) -> None:
     start = 0
     for tensor in _tensors(model):
         place = piece[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
@@ -89,7 +103,6 @@ def _lay(model: nn.Module, descriptor: int, *, fill: bool) -> Tensor:
             place.copy_(tensor.detach())
         tensor.data = place
         start += _room(tensor)
-    return piece
 
 
 def _alike(named: Callable[[nn.Module], Iterator[tuple[str, Tensor]]], models: list[nn.Module]) -> Iterator[Any]:
@@ -100,7 +113,8 @@ def _alike(named: Callable[[nn.Module], Iterator[tuple[str, Tensor]]], models: l
 
 def _same(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors hold the same bits, which those that are no numbers may do, too."""
-    return torch.equal(one.detach().view(-1).view(torch.uint8), other.detach().view(-1).view(torch.uint8))
+    bits = [tensor.detach().reshape(-1).view(torch.uint8).to(one.device) for tensor in (one, other)]
+    return torch.equal(*bits)
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:

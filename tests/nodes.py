@@ -24,10 +24,10 @@ _RAY = str(Path(sys.executable).with_name("ray"))
 class Nodes:
     """A cluster of nodes with so many devices each; as a context manager it leaves none behind."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
         self._folders = ExitStack()
         self._named: dict[str, Path] = {}
-        self.port = free_port()
+        self.port = port or free_port()
         self.address = ""
 
     def __enter__(self) -> Self:
@@ -38,27 +38,32 @@ class Nodes:
     ) -> None:
         self._folders.close()
 
-    def add(self, name: str, devices: int = 1, *, before: str = "") -> None:
-        """Starts a node, the first as head, after the shell command `before`."""
+    def add(self, name: str, devices: int = 1, *, before: str = "", apart: bool = False) -> None:
+        """Starts a node, the first as head, after the shell command `before`.
+
+        Trials on it wait for cores that those of other nodes use, as on one machine, unless it is `apart`.
+        """
         where = (
             f"--address={self.address}" if self.address else f"--head --port={self.port} --include-dashboard=false"
         )
-        self.run(name, f"{_RAY} start {where} --num-cpus={devices}", before=before)
+        self.run(name, f"{_RAY} start {where} --num-cpus={devices}", before=before, apart=apart)
         self.address = f"127.0.0.1:{self.port}"
 
-    def run(self, name: str, command: str, *, before: str = "") -> None:
+    def run(self, name: str, command: str, *, before: str = "", apart: bool = False) -> None:
         """Runs a command that starts a node, with what lets several live on one machine."""
         folder = self._named[name] = Path(self._folders.enter_context(_folder()))
         command += f" --node-name={name} --temp-dir={folder} --disable-usage-stats"
         words = ["unshare", "-rm"] if before else []
         environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+        if apart:
+            environment["TMPDIR"] = str(folder)
         subprocess.run(
             [*words, "sh", "-c", f"{before} && {command}" if before else command],
             check=True,
             capture_output=True,
             cwd=ROOT,
             # As the README has it; the head asks for a token, and has left it in the home.
-            env={**environment, "RAY_AUTH_MODE": "token", "RAY_worker_niceness": "0"},
+            env=environment | {"RAY_AUTH_MODE": "token", "RAY_worker_niceness": "0"},
             preexec_fn=on_one_core,
             timeout=120,
         )

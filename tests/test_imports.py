@@ -22,7 +22,7 @@ MAY_IMPORT = {
 }
 READ_BY_SCORING = {"harness.records", "harness.errors"}
 ONLY_IN = {
-    "ray": "harness/cluster.py harness/desk.py harness/schedule.py",
+    "ray": "harness/cluster.py harness/desk.py harness/local_nodes.py harness/posts.py harness/schedule.py",
     "mlflow": "scoring/m*.py",
 }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness import judge as judge_module
 from harness import sandbox, weights
 from harness import trial as trial_module
 from harness.plan import Trial
@@ -283,7 +284,7 @@ signal.signal(signal.SIGCONT, lambda *_: [sum(range(1000)) for _ in range(100)])
 def watched(patch: pytest.MonkeyPatch, look: Callable[[], object], seconds: float) -> list[tuple[object, object]]:
     """Has every evaluation take longer, and what `look` sees before and after it kept."""
     seen: list[tuple[object, object]] = []
-    evaluate = trial_module.evaluate
+    evaluate = judge_module.evaluate
 
     def slowly(*arguments: object) -> object:
         before = look()
@@ -291,7 +292,7 @@ def watched(patch: pytest.MonkeyPatch, look: Callable[[], object], seconds: floa
         seen.append((before, look()))
         return evaluate(*arguments)
 
-    patch.setattr(trial_module, "evaluate", slowly)
+    patch.setattr(judge_module, "evaluate", slowly)
     return seen
 
 

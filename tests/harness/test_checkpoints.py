@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +16,11 @@ from harness.checkpoints import Checkpoint
 from harness.clock import CLOCK_TOLERANCE
 from harness.keeper import FILES
 from harness.plan import Trial
+from harness.player_process import PlayerProcess
 from harness.records import Outcome, Record
 from harness.trial import run_trial
-from submissions.registry import known, resolve
+from submissions.registry import SubmissionRef, known, resolve
+from tests.faults.probe import STILL, probe
 from workloads import registry
 
 BY_NAME = ["torch.optim:LBFGS(lr=0.1)@constant", "schedulefree:SGDScheduleFree(lr=0.5)@constant"]
@@ -98,6 +102,30 @@ def test_the_clock_goes_on_from_where_it_stood(ruleset: str, saving: Trial) -> N
     assert record.submission_s == pytest.approx(record.evaluations[-1].time_s, rel=1e-6)
     assert [account for account, _ in record.ledger].count("setup") == 1
     assert record.hp == run_trial(replace(order, checkpoint=None)).hp
+
+
+@pytest.mark.parametrize("name", ["hand_over", "proceed", "state", "restore", "thaw"])
+def test_a_referee_that_is_kept_from_running_gives_no_time_away(
+    name: str, saving: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a crowded core a process loses its turn just when it has given another one something to do."""
+    told = getattr(PlayerProcess, name)
+
+    def tell(player: PlayerProcess, *said: object) -> object:
+        answer = told(player, *said)
+        time.sleep(0.2)
+        return answer
+
+    monkeypatch.setattr(PlayerProcess, name, tell)
+    text = probe(top="import time", update="time.sleep(0.01)\n" + STILL)
+    order = replace(saving, submission=SubmissionRef(name="probe", text=text, filename="probe.py"))
+    interrupted(order)
+    record = run_trial(order)
+    assert (record.outcome, record.resumed) == (Outcome.COMPLETE, 1), record.failure
+    times = [e.time_s for e in record.evaluations]
+    steps = [e.step for e in record.evaluations]
+    assert steps == [4, 8, 12]
+    assert all(later - earlier >= 4 * 0.01 for earlier, later in itertools.pairwise([0.0, *times]))
 
 
 def test_what_took_long_to_save_is_on_the_clock(saving: Trial) -> None:

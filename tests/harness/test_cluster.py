@@ -15,7 +15,7 @@ import pytest
 
 from harness import machine, status
 from harness.machine import ROOT
-from harness.records import Record, RecordStore
+from harness.records import Outcome, Record, RecordStore
 from tests.nodes import Nodes
 
 pytestmark = [
@@ -125,6 +125,33 @@ def test_nodes_come_and_go_and_the_results_are_those_of_one_node(tmp_path: Path,
     assert "nadamw: 2 of 2 trials repeat" in done.stdout
 
 
+def test_trials_lie_on_two_nodes_and_outlive_one(tmp_path: Path) -> None:
+    """Two nodes with a device each; one is killed at work, and another comes in its place."""
+    with Nodes() as nodes:
+        nodes.add("head", apart=True)
+        nodes.add("second", apart=True)
+        over = ("--devices", "2", "--machines", "2")
+        bench = Bench(tmp_path, nodes.address, *over, "--studies", "2", "--checkpoint-s", "1")
+        bench.until(lambda: len(bench.records()) >= 2 and (bench.works_on("head") or bench.works_on("second")))
+        nodes.kill("second")
+        nodes.add("third", apart=True)
+        bench.said()
+        records = bench.records()
+        assert len(records) == 8
+        assert {(r.devices, r.machines) for r in records} == {(2, 2)}
+        assert {r.outcome for r in records} <= {Outcome.REACHED, Outcome.COMPLETE, Outcome.BUDGET}
+        assert all("network" not in r.guards for r in records)
+        assert (tmp_path / "smoke" / "board_DEVICES=2_MACHINES=2" / "board.md").exists()
+        verify = [*BENCH[:3], "verify", "--suite", "smoke", "--submission", "nadamw", "--results", str(tmp_path)]
+        environment = os.environ | {"RAY_ADDRESS": nodes.address}
+        done = subprocess.run([*verify, *over], cwd=ROOT, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "nadamw: 2 of 2 trials repeat" in done.stdout
+        wanted = Bench(tmp_path, nodes.address, "--devices", "3", "--machines", "3")
+        assert wanted.process.wait(timeout=120) == 2
+        assert "type: MACHINES=2" in wanted.process.communicate()[1]
+
+
 def test_the_commands_of_the_readme(tmp_path: Path) -> None:
     """As they stand there, with another port, two nodes on one machine, and a bench of seconds."""
     section = (ROOT / "README.md").read_text().split("## On a cluster")[1].split("\n## ")[0]
@@ -155,12 +182,13 @@ def test_a_head_that_restarts_finds_the_bench_again(tmp_path: Path, nodes: Nodes
     bench = Bench(tmp_path, nodes.address, "--studies", "4")
     bench.until(lambda: len(bench.records()) >= 3)
     nodes.kill("head")
-    assert bench.process.wait(timeout=120) != 0
     finished = (tmp_path / "smoke" / "trials.jsonl").read_text().splitlines()
-    with Nodes() as restarted:
+    with Nodes(nodes.port) as restarted:
         restarted.add("head")
-        said = Bench(tmp_path, restarted.address, "--studies", "4").said()
-    assert f"16 trials, {len(finished)} recorded already" in said
+        said = bench.said()
+    assert f"the cluster at {nodes.address} is gone" in said
+    goes_on = re.search(r"16 trials, (\d+) recorded already", said.split("is gone", 1)[1])
+    assert int(goes_on[1]) >= len(finished)
     lines = (tmp_path / "smoke" / "trials.jsonl").read_text().splitlines()
     assert lines[: len(finished)] == finished
     assert len(lines) == 16

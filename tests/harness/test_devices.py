@@ -15,13 +15,15 @@ import torch
 from torch import nn
 
 from harness import machine
-from harness import trial as trial_module
 from harness.errors import UsageError
 from harness.evaluators import Evaluators
+from harness.judge import Judge, initial_model
+from harness.layout import SINGLE, Layout
+from harness.machine import Device
 from harness.plan import Trial
 from harness.processes import ProcessTree
 from harness.records import Outcome, Record, RecordStore, from_json, to_json
-from harness.trial import initial_model, run_trial
+from harness.trial import run_trial
 from harness.weights import Weights
 from submissions.parts.batch_norm import norms
 from submissions.registry import SubmissionRef, known, resolve
@@ -32,6 +34,8 @@ from workloads.base import Workload
 from workloads.datasets.base import open_split
 from workloads.metrics import evaluate
 
+TWO = Layout(devices=2)
+CPU = torch.device("cpu")
 TOLERANCE = 1e-4
 """Relative difference of losses after some steps that the order of float32 additions explains."""
 
@@ -83,7 +87,7 @@ def run_both(short: Trial) -> Callable[..., tuple[Record, Record]]:
 
     def run(text: str, **changes: object) -> tuple[Record, Record]:
         order = replace(short, submission=of_source(text), **changes)
-        return run_trial(order), run_trial(replace(order, devices=2))
+        return run_trial(order), run_trial(replace(order, layout=TWO))
 
     return run
 
@@ -94,7 +98,7 @@ def test_two_ranks_follow_one(workload: Workload, short: Trial) -> None:
     short = replace(short, suite=workload.scale, workload=workload.name)
     split = bool(norms(workload.model()))
     alone = replace(short, submission=of_source(probe(select=GHOST, update=TWICE))) if split else short
-    one, two = run_trial(alone), run_trial(replace(short, devices=2))
+    one, two = run_trial(alone), run_trial(replace(short, layout=TWO))
     assert losses(two) == pytest.approx(losses(one), rel=TOLERANCE)
     if not split:
         assert [e.examples for e in two.evaluations] == [e.examples for e in one.evaluations]
@@ -172,7 +176,7 @@ def test_whatever_is_done_with_gradients_is_the_same(kind: str, run_both: Callab
 def test_submissions_follow_themselves(name: str, short: Trial) -> None:
     """Those that divide by the size of single gradients, as most do, enlarge the rounding of the smallest ones."""
     order = replace(short, workload="satellite_vit", submission=resolve(name), max_steps=12, evaluate_every=6)
-    one, two = run_trial(order), run_trial(replace(order, devices=2))
+    one, two = run_trial(order), run_trial(replace(order, layout=TWO))
     assert losses(two) == pytest.approx(losses(one), rel=0.01)
     assert [e.examples for e in two.evaluations] == [e.examples for e in one.evaluations]
 
@@ -237,7 +241,7 @@ BROKEN = {
 def test_a_rank_that_breaks_is_named(what: str, short: Trial) -> None:
     hook, kind, body = BROKEN[what]
     text = probe("from submissions import ranks", **{hook: f"{body}\nreturn super().{hook}({ARGUMENTS[hook]})"})
-    record = run_trial(replace(short, submission=of_source(text), devices=2))
+    record = run_trial(replace(short, submission=of_source(text), layout=TWO))
     assert record.outcome is Outcome.ERROR
     assert (record.failure.hook, record.failure.kind) == (hook, kind)
     assert record.failure.message.startswith("rank 1 of 2: ")
@@ -250,26 +254,28 @@ ARGUMENTS = {"update": "training, batch", "before_eval": "training"}
 def test_a_rank_that_hangs_is_named(hook: str, short: Trial) -> None:
     hang = f"if ranks.rank() == 1: import time; time.sleep(1000)\nreturn super().{hook}({ARGUMENTS[hook]})"
     text = probe("from submissions import ranks", **{hook: hang})
-    record = run_trial(replace(short, submission=of_source(text), devices=2, budget_s=0.5, evaluation_period_s=0.3))
+    record = run_trial(
+        replace(short, submission=of_source(text), layout=TWO, budget_s=0.5, evaluation_period_s=0.3)
+    )
     assert record.outcome is Outcome.BUDGET
     assert record.failure.message.startswith("rank 1 of 2 did not come back")
 
 
 def test_ranks_that_drift_apart_are_told_how_not_to(short: Trial) -> None:
     apart = "from submissions import ranks\nwith ranks.apart(): return super().update(training, batch)"
-    record = run_trial(replace(short, submission=of_source(probe(update=apart)), devices=2))
+    record = run_trial(replace(short, submission=of_source(probe(update=apart)), layout=TWO))
     assert (record.outcome, record.failure.kind) == (Outcome.ERROR, "RanksDiffer")
     together = """
 for p in training.model.parameters():
     p.data.copy_(ranks.mean(p.data))
 """
     text = probe("from submissions import ranks", update=apart, before_eval=together)
-    assert losses(run_trial(replace(short, submission=of_source(text), devices=2)))
+    assert losses(run_trial(replace(short, submission=of_source(text), layout=TWO)))
 
 
 def test_ranks_that_choose_other_rows_are_told_so(short: Trial) -> None:
     own = "import numpy\nfrom submissions import ranks\nreturn batches.take(numpy.arange(8) + ranks.rank())"
-    record = run_trial(replace(short, submission=of_source(probe(select=own)), devices=2))
+    record = run_trial(replace(short, submission=of_source(probe(select=own)), layout=TWO))
     assert (record.outcome, record.failure.kind) == (Outcome.ERROR, "ValueError")
     assert "took different rows" in record.failure.message
 
@@ -277,14 +283,14 @@ def test_ranks_that_choose_other_rows_are_told_so(short: Trial) -> None:
 def test_the_slowest_rank_counts(short: Trial) -> None:
     slow = "if ranks.rank() == 1: import time; time.sleep(0.4)"
     text = probe("from submissions import ranks", before_eval=slow)
-    record = run_trial(replace(short, submission=of_source(text), devices=2))
+    record = run_trial(replace(short, submission=of_source(text), layout=TWO))
     assert record.evaluations[0].time_s > 0.4
     assert record.evaluations[1].time_s > 0.8
 
 
 def test_the_clock_stops_all_ranks_after_one_step(short: Trial) -> None:
     timed = replace(short, max_steps=None, evaluate_every=None, budget_s=1.0, evaluation_period_s=0.2)
-    record = run_trial(replace(timed, devices=2))
+    record = run_trial(replace(timed, layout=TWO))
     assert record.outcome is Outcome.BUDGET
     assert len(record.evaluations) >= 3
 
@@ -293,7 +299,7 @@ def test_the_clock_stops_all_ranks_after_one_step(short: Trial) -> None:
 @pytest.mark.parametrize("workload", ["satellite_vit", pytest.param("mnist_resnet", marks=pytest.mark.slow)])
 def test_two_ranks_go_on_bit_for_bit(workload: str, name: str, short: Trial, tmp_path: Path) -> None:
     path = tmp_path / "trial.checkpoint"
-    saving = replace(short, max_steps=12, checkpoint=path, checkpoint_every_s=0.0, devices=2)
+    saving = replace(short, max_steps=12, checkpoint=path, checkpoint_every_s=0.0, layout=TWO)
     check_neutral(replace(saving, workload=workload, submission=resolve(name)))
 
 
@@ -302,19 +308,19 @@ def test_two_ranks_go_on_bit_for_bit(workload: str, name: str, short: Trial, tmp
 def test_evaluation_in_parts_is_evaluation_bit_for_bit(name: str, parts: int, cache: Path) -> None:
     workload = replace(registry.find("smoke", name), eval_batch_size=20)
     folder = workload.dataset.prepare(cache)
-    weights = Weights(initial_model(workload, 3), 2)
+    weights = Weights(initial_model(workload, 3), [CPU] * 2)
     assert weights.gather() is None
-    with Evaluators(registry.find("smoke", name), folder, weights.judged_memory, [None] * (parts - 1)) as shared:
+    with Evaluators(registry.find("smoke", name), folder, weights.judged_piece, [None] * (parts - 1)) as shared:
         shared.ready()
         for limit in (57, 11):
             arrays = open_split(folder, "validation", limit)
-            whole = evaluate(registry.find("smoke", name), weights.judged, arrays, torch.device("cpu"))
+            whole = evaluate(registry.find("smoke", name), weights.judged, arrays, CPU)
             assert shared.evaluate(weights.judged, "validation", limit, arrays) == whole
     weights.close()
 
 
 def test_statistics_are_averaged_for_the_judge_alone() -> None:
-    weights = Weights(nn.BatchNorm1d(3), 2)
+    weights = Weights(nn.BatchNorm1d(3), [CPU] * 2)
     models = weights._models
     models[0].running_mean.fill_(1.0)
     models[1].running_mean.fill_(4.0)
@@ -330,7 +336,7 @@ def test_statistics_are_averaged_for_the_judge_alone() -> None:
 
 def test_nothing_of_any_rank_runs_while_the_clock_is_paused(short: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    judged = trial_module._Judge._judged
+    judged = Judge._judged
 
     def cpu_s() -> list[float]:
         players = [process for process in multiprocessing.active_children() if not process.daemon]
@@ -342,14 +348,14 @@ def test_nothing_of_any_rank_runs_while_the_clock_is_paused(short: Trial, monkey
         seen.append((before, cpu_s()))
         return judged(*arguments)
 
-    monkeypatch.setattr(trial_module._Judge, "_judged", slowly)
+    monkeypatch.setattr(Judge, "_judged", slowly)
     busy = """
 import hashlib, threading
 def work():
     while True: hashlib.sha256(bytes(10**6))
 threading.Thread(target=work, daemon=True).start()
 """
-    record = run_trial(replace(short, submission=of_source(probe(configure=busy)), devices=2))
+    record = run_trial(replace(short, submission=of_source(probe(configure=busy)), layout=TWO))
     assert record.outcome is Outcome.COMPLETE, record.failure
     assert len(seen) == 2
     assert all(len(before) == 2 and before == after for before, after in seen)
@@ -371,7 +377,7 @@ for address in (("10.0.0.1", 80), ("192.0.2.1", 80)):
     else:
         raise AssertionError("connected")
 """
-    record = run_trial(replace(short, submission=of_source(probe(configure=reach)), devices=2))
+    record = run_trial(replace(short, submission=of_source(probe(configure=reach)), layout=TWO))
     if "network" in record.guards:
         assert record.outcome is Outcome.COMPLETE, record.failure
 
@@ -381,25 +387,26 @@ def test_a_record_of_one_device_reads_as_ever(short: Trial) -> None:
     assert "devices" not in to_json(record)
     two = replace(record, devices=2)
     assert from_json(to_json(two)) == two
-    assert machine.hardware(1).fingerprint != machine.hardware(2).fingerprint != machine.hardware(3).fingerprint
+    layouts = (SINGLE, TWO, Layout(devices=2, machines=2), Layout(devices=3))
+    assert len({machine.hardware(layout).fingerprint for layout in layouts}) == 4
 
 
 def test_who_needs_several_cores_is_not_passed_by(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(machine, "usable_cores", lambda: (0, 1, 2))
     monkeypatch.setattr(machine, "pin", lambda core: None)
     monkeypatch.setattr(machine.tempfile, "gettempdir", lambda: str(tmp_path))
-    with pytest.raises(UsageError, match="DEVICES=3"), machine.exclusive_cores(4):
+    with pytest.raises(UsageError, match="DEVICES=3"), machine.exclusive_devices(4):
         pass
-    got: list[tuple[int, ...]] = []
+    got: list[tuple[Device, ...]] = []
     done = threading.Event()
 
     def ask(count: int) -> None:
-        with machine.exclusive_cores(count) as cores:
-            got.append(cores)
+        with machine.exclusive_devices(count) as places:
+            got.append(places)
             done.wait(10)
 
-    with machine.exclusive_cores(2) as first:
-        assert first == (0, 1)
+    with machine.exclusive_devices(2) as first:
+        assert first == (Device(core=0), Device(core=1))
         threads = [threading.Thread(target=ask, args=(count,)) for count in (2, 1)]
         for thread in threads:
             thread.start()
@@ -412,8 +419,8 @@ def test_who_needs_several_cores_is_not_passed_by(monkeypatch: pytest.MonkeyPatc
     done.set()
     for thread in threads:
         thread.join(10)
-    assert sorted(core for cores in got for core in cores) == [0, 1, 2]
-    assert max(got, key=len)[0] == 2
+    assert sorted(place.core for places in got for place in places) == [0, 1, 2]
+    assert max(got, key=len)[0].core == 2
 
 
 @pytest.mark.slow

@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from harness import devices, machine
-from harness import trial as trial_module
+from harness import judge as judge_module
+from harness.judge import initial_model
+from harness.layout import Layout
 from harness.plan import Trial
 from harness.records import Outcome, from_json, to_json
-from harness.trial import initial_model, run_trial
+from harness.trial import run_trial
 from submissions.registry import resolve
 from workloads import registry
 from workloads.base import Precision
@@ -82,7 +84,7 @@ def test_memory_that_runs_out_in_an_evaluation_is_the_outcome(
     def greedy(*_: object) -> None:
         torch.empty(2**50)
 
-    monkeypatch.setattr(trial_module, "evaluate", greedy)
+    monkeypatch.setattr(judge_module, "evaluate", greedy)
     record = run_trial(order)
     assert (record.outcome, record.failure.hook, record.failure.kind) == (
         Outcome.ERROR,
@@ -106,7 +108,9 @@ def test_memory_that_runs_out_is_known_by_any_name(error: Exception, is_that: bo
 
 
 def test_a_compiled_trial_has_hardware_of_its_own() -> None:
-    kinds = [machine.hardware(count, compiled) for count in (1, 2) for compiled in (False, True)]
+    kinds = [
+        machine.hardware(Layout(devices=count, compiled=compiled)) for count in (1, 2) for compiled in (False, True)
+    ]
     assert len({kind.fingerprint for kind in kinds}) == 4
     assert kinds[1].device == "1 CPU core, compiled"
 
@@ -130,9 +134,9 @@ def test_a_copy_of_a_compiled_model_computes_with_its_own_weights() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_compiled_trial_follows_one_that_is_not(count: int, order: Trial) -> None:
-    order = replace(order, submission=resolve("torch.optim:SGD(lr=0.05)@constant"), devices=count)
+    order = replace(order, submission=resolve("torch.optim:SGD(lr=0.05)@constant"), layout=Layout(devices=count))
     order = replace(order, max_steps=8, evaluate_every=4, budget_s=100.0, evaluation_period_s=100.0)
-    plain, compiled = run_trial(order), run_trial(replace(order, compiled=True))
+    plain, compiled = run_trial(order), run_trial(replace(order, layout=replace(order.layout, compiled=True)))
     assert compiled.outcome is Outcome.COMPLETE, compiled.failure
     expected = [e.train_loss for e in plain.evaluations]
     assert [e.train_loss for e in compiled.evaluations] == pytest.approx(expected, rel=1e-4)

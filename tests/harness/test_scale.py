@@ -120,4 +120,6 @@ def test_it_runs_through_ray_and_gives_json(capsys: pytest.CaptureFixture[str]) 
     assert report["rate"] > 1
     assert report["resume_s"] < 10
     assert report["mirrored"] > 0
+    over_nodes = report["growth"][-1]
+    assert (over_nodes["of"], [nodes for nodes, _ in over_nodes["points"]]) == ("nodes", [1, 2])
     assert RecordStore(Path("results"), "scale").read()[0] == []

@@ -13,7 +13,7 @@ import pytest
 
 from harness.clock import CLOCK_TOLERANCE
 from harness.plan import Trial
-from harness.player_process import Disturbed
+from harness.player_end import Disturbed
 from harness.records import Outcome, Record
 from harness.stopping import Until
 from harness.trial import run_trial

@@ -232,7 +232,7 @@ def test_imports_neither_torch_nor_ray_nor_mlflow():
         "heavy = {'torch', 'ray', 'mlflow', 'matplotlib.pyplot'} & set(sys.modules)\n"
         "ours = {m for m in sys.modules if m.split('.')[0] in ('harness', 'workloads', 'submissions')}\n"
         "assert not heavy, heavy\n"
-        "names = ('brief', 'errors', 'lines', 'record', 'records')\n"
+        "names = ('brief', 'errors', 'layout', 'lines', 'record', 'records')\n"
         "assert ours == {'harness', *(f'harness.{name}' for name in names)}, ours\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

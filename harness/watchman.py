@@ -1,0 +1,84 @@
+"""Keeps a bench on a cluster going when the cluster's head restarts: Ray ends every driver whose head is gone.
+
+The bench runs in a process of its own, which is started again once a head answers at the address, and goes on from
+its records.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+ORDERLY = 64
+"""Added to the exit status of a watched bench that came to its own end, good or bad: Ray's own are smaller."""
+
+CLUSTER_LOST = 3
+"""The exit status of a bench that found its cluster gone by itself."""
+
+_KNOCK_S = 10.0
+_KNOCK_EVERY_S = 2.0
+_PATIENCE_S = 3600.0
+_LEAST_S, _IN_VAIN = 60.0, 3
+"""A bench that was lost within so many seconds ran in vain; so many in a row, and it is left to a person."""
+
+
+def watch(command: Sequence[str], address: str, tell: Callable[[str], None]) -> int:
+    """Runs a bench by its command until it comes to its own end, and returns its exit status.
+
+    Each time that it is lost instead, the head at `address` is waited for, for an hour, and the bench runs again.
+    """
+    in_vain = 0
+    while True:
+        started = time.monotonic()
+        status = _ended(command)
+        if status >= ORDERLY and status - ORDERLY != CLUSTER_LOST:
+            return status - ORDERLY
+        in_vain = in_vain + 1 if time.monotonic() - started < _LEAST_S else 0
+        if in_vain >= _IN_VAIN:
+            tell(f"pacer: lost {in_vain} times within a minute each; see to the cluster at {address}, then go on")
+            return 1
+        tell(f"pacer: the cluster at {address} is gone; the bench goes on when its head is back (Ctrl-C ends it)")
+        if not _is_back(address):
+            tell(f"pacer: nobody has answered at {address} for an hour; the same command goes on from here")
+            return 1
+
+
+def knock(address: str) -> None:
+    """Raises OSError where nobody listens at HOST:PORT; any other kind of address is not tried."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+
+
+def _is_back(address: str) -> bool:
+    until = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < until:
+        time.sleep(_KNOCK_EVERY_S)
+        try:
+            knock(address)
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def _ended(command: Sequence[str]) -> int:
+    """Runs a command to its end and returns its exit status; what would stop this process stops it."""
+    with subprocess.Popen(command) as process:
+
+        def pass_on(number: int, _: Any) -> None:
+            process.send_signal(number)
+
+        before = signal.signal(signal.SIGTERM, pass_on)
+        try:
+            while True:
+                try:
+                    return process.wait()
+                except KeyboardInterrupt:  # a terminal sends it to the bench as well, which ends by itself
+                    continue
+        finally:
+            signal.signal(signal.SIGTERM, before)
