@@ -14,6 +14,7 @@ from harness.rules import DEFAULT_WORKLOADS
 from scoring.board import Board, build_board
 from scoring.claims import as_markdown
 from scoring.tables import as_markdown as board_as_markdown
+from submissions.registry import resolve
 
 KEPT = ROOT / "results" / "forty"
 pytestmark = pytest.mark.xdist_group("forty")  # they share what is read
@@ -41,6 +42,11 @@ def test_every_row_has_three_studies_on_each_workload(records: list[Record]) -> 
     cells = Counter((record.submission, record.workload) for record in records)
     assert cells == {(row, workload): 3 for row in rows for workload in DEFAULT_WORKLOADS}
     assert len({record.fingerprint for record in records}) == 1
+
+
+def test_the_rows_are_of_the_submissions_as_they_are(records: list[Record]) -> None:
+    measured = {record.submission: record.submission_hash for record in records}
+    assert {name: resolve(name).hash for name in measured} == measured
 
 
 def test_the_claims_come_out_byte_for_byte(records: list[Record]) -> None:
