@@ -125,19 +125,20 @@ def test_nodes_come_and_go_and_the_results_are_those_of_one_node(tmp_path: Path,
     assert "nadamw: 2 of 2 trials repeat" in done.stdout
 
 
+@pytest.mark.long
 def test_trials_lie_on_two_nodes_and_outlive_one(tmp_path: Path) -> None:
     """Two nodes with a device each; one is killed at work, and another comes in its place."""
     with Nodes() as nodes:
         nodes.add("head", apart=True)
         nodes.add("second", apart=True)
         over = ("--devices", "2", "--machines", "2")
-        bench = Bench(tmp_path, nodes.address, *over, "--studies", "2", "--checkpoint-s", "1")
-        bench.until(lambda: len(bench.records()) >= 2 and (bench.works_on("head") or bench.works_on("second")))
+        bench = Bench(tmp_path, nodes.address, *over, "--studies", "1", "--checkpoint-s", "1")
+        bench.until(lambda: len(bench.records()) >= 1 and (bench.works_on("head") or bench.works_on("second")))
         nodes.kill("second")
         nodes.add("third", apart=True)
         bench.said()
         records = bench.records()
-        assert len(records) == 8
+        assert len(records) == 4
         assert {(r.devices, r.machines) for r in records} == {(2, 2)}
         assert {r.outcome for r in records} <= {Outcome.REACHED, Outcome.COMPLETE, Outcome.BUDGET}
         assert all("network" not in r.guards for r in records)
