@@ -213,6 +213,7 @@ def parser() -> argparse.ArgumentParser:
     targets = verb("targets", "set the targets of a suite's workloads")
     targets.add_argument("--points", type=_at_least_one, default=6, help="points of each search space (6)")
     targets.add_argument("--repeats", type=_at_least_one, default=5, help="repeats of the best point (5)")
+    targets.add_argument("--families", metavar="A,B", help="search these alone (nadamw,adamw,nesterov,heavy_ball)")
     targets.add_argument("--variants", action="store_true", dest="with_variants", help="of their variants instead")
     ui = verb("ui", "serve the MLflow UI on loopback and print the leaderboard's address")
     ui.add_argument("--host", default="127.0.0.1")

@@ -285,8 +285,8 @@ def _calibrate(options: argparse.Namespace) -> int:
 def _targets(options: argparse.Namespace) -> int:
     from harness.targets import set_targets
 
-    settings = settings_of(options)
-    return set_targets(settings, _listed(options, settings), options.points, options.repeats, Console())
+    settings, named = settings_of(options), names(options.families)
+    return set_targets(settings, _listed(options, settings), options.points, options.repeats, Console(), named)
 
 
 def _perf(options: argparse.Namespace) -> int:

@@ -1,24 +1,19 @@
-"""Memory of a GPU that processes share, by calls of CUDA itself: torch shares tensors by way of files in /dev/shm,
-which a player has not.
+"""Memory of a GPU that processes share by an open file, as they share that of the machine.
+
+By CUDA's virtual memory management. Its older way (cudaIpcGetMemHandle), which torch takes as well, needs files in
+/dev/shm and sockets that find each other by name, and a player has neither.
 """
 
 from __future__ import annotations
 
-import ctypes
+from typing import Any
 
 import torch
 from torch import Tensor
 
-_HANDLE_BYTES = 64  # of driver_types.h, as the next one
-_LAZY_PEER_ACCESS = 1
-
 
 class CudaError(RuntimeError):
     """A call of CUDA failed."""
-
-
-class _Handle(ctypes.Structure):
-    _fields_ = (("reserved", ctypes.c_ubyte * _HANDLE_BYTES),)
 
 
 class _Bytes:
@@ -30,44 +25,81 @@ class _Bytes:
         }  # fmt: skip
 
 
-def allocate(size: int, device: torch.device) -> tuple[Tensor, bytes]:
-    """New bytes on a GPU, zeros, and the handle by which another process finds them. Raises CudaError."""
-    pointer, handle = ctypes.c_void_p(), _Handle()
-    with torch.cuda.device(device):
-        _call("cudaMalloc", ctypes.byref(pointer), ctypes.c_size_t(size))
-        _call("cudaMemset", pointer, 0, ctypes.c_size_t(size))
-        _call("cudaIpcGetMemHandle", ctypes.byref(handle), pointer)
-        return _tensor(pointer, size, device), bytes(handle.reserved)
+def allocate(size: int, device: torch.device) -> tuple[Tensor, int]:
+    """New bytes on a GPU, zeros, and the open file by which another process finds them, the caller's to close.
+
+    Raises CudaError, and torch.OutOfMemoryError.
+    """
+    with _current(device):
+        handle = _call("cuMemCreate", _room(size, device), _kind(device), 0)
+        file = _call("cuMemExportToShareableHandle", handle, _kind(device).requestedHandleTypes, 0)
+        return _mapped(handle, size, device).zero_(), int(file)
 
 
-def find(size: int, handle: bytes, device: torch.device) -> Tensor:
-    """The bytes of another process that has given the handle. Raises CudaError."""
-    pointer = ctypes.c_void_p()
-    with torch.cuda.device(device):
-        known = _Handle.from_buffer_copy(handle)
-        _call("cudaIpcOpenMemHandle", ctypes.byref(pointer), known, ctypes.c_uint(_LAZY_PEER_ACCESS))
-        return _tensor(pointer, size, device)
+def find(size: int, file: int, device: torch.device) -> Tensor:
+    """The bytes of another process that has given this open file, which stays open. Raises CudaError."""
+    with _current(device):
+        handle = _call("cuMemImportFromShareableHandle", file, _kind(device).requestedHandleTypes)
+        return _mapped(handle, size, device)
 
 
 def free(tensor: Tensor) -> None:
-    """Gives memory back that was allocated here."""
-    with torch.cuda.device(tensor.device):
+    """Gives memory back that was allocated here, once nobody else holds it either."""
+    driver = _driver()
+    with _current(tensor.device):
         torch.cuda.synchronize()
-        _call("cudaFree", ctypes.c_void_p(tensor.data_ptr()))
+        pointer, room = driver.CUdeviceptr(tensor.data_ptr()), _room(tensor.nbytes, tensor.device)
+        _call("cuMemUnmap", pointer, room)
+        _call("cuMemAddressFree", pointer, room)
 
 
-def _tensor(pointer: ctypes.c_void_p, size: int, device: torch.device) -> Tensor:
-    assert pointer.value is not None
-    return torch.as_tensor(_Bytes(pointer.value, size), device=device)
+def _mapped(handle: Any, size: int, device: torch.device) -> Tensor:
+    """The memory of a handle, which is given up: it lives as long as it is mapped somewhere."""
+    driver, room = _driver(), _room(size, device)
+    access = driver.CUmemAccessDesc()
+    access.location = _kind(device).location
+    access.flags = driver.CUmemAccess_flags.CU_MEM_ACCESS_FLAGS_PROT_READWRITE
+    pointer = _call("cuMemAddressReserve", room, 0, driver.CUdeviceptr(0), 0)
+    _call("cuMemMap", pointer, room, 0, handle, 0)
+    _call("cuMemSetAccess", pointer, room, [access], 1)
+    _call("cuMemRelease", handle)
+    return torch.as_tensor(_Bytes(int(pointer), size), device=device)
 
 
-def _call(name: str, *arguments: object) -> None:
-    torch.cuda.init()
-    # Loaded by torch already, under this name.
-    runtime = ctypes.CDLL(f"libcudart.so.{str(torch.version.cuda).partition('.')[0]}")
-    code = getattr(runtime, name)(*arguments)
-    if code != 0:
-        runtime.cudaGetErrorString.restype = ctypes.c_char_p
-        said = runtime.cudaGetErrorString(code).decode()
-        kind = "out of memory" if "out of memory" in said else said
-        raise CudaError(f"{name}: CUDA error {code}, {kind}")
+def _kind(device: torch.device) -> Any:
+    driver = _driver()
+    kind = driver.CUmemAllocationProp()
+    kind.type = driver.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
+    kind.requestedHandleTypes = driver.CUmemAllocationHandleType.CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
+    kind.location.type = driver.CUmemLocationType.CU_MEM_LOCATION_TYPE_DEVICE
+    kind.location.id = device.index or 0
+    return kind
+
+
+def _room(size: int, device: torch.device) -> int:
+    """The bytes that so many take: a multiple of the GPU's pages."""
+    smallest = _driver().CUmemAllocationGranularity_flags.CU_MEM_ALLOC_GRANULARITY_MINIMUM
+    page = _call("cuMemGetAllocationGranularity", _kind(device), smallest)
+    return -(-size // page) * page
+
+
+def _current(device: torch.device) -> torch.cuda.device:
+    """As a context manager it has calls of CUDA in this thread be of this GPU."""
+    torch.cuda.synchronize(device)  # which starts CUDA
+    return torch.cuda.device(device)
+
+
+def _driver() -> Any:
+    from cuda.bindings import driver  # comes with those builds of torch that have CUDA
+
+    return driver
+
+
+def _call(name: str, *arguments: object) -> Any:
+    driver = _driver()
+    code, *found = getattr(driver, name)(*arguments)
+    if code == driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
+        raise torch.OutOfMemoryError(f"{name}: the GPU has no memory left")
+    if code != driver.CUresult.CUDA_SUCCESS:
+        raise CudaError(f"{name}: {code.name}")
+    return found[0] if found else None

@@ -26,10 +26,12 @@ OUT_OF_MEMORY = "OutOfMemory"
 
 
 def set_products(precision: Precision) -> None:
-    """Sets what this process's products of float32 matrices are made of, where a device leaves a choice."""
+    """Sets what this process's products of matrices are made of, where a device leaves a choice."""
     exact = "tf32" if precision is Precision.TF32 else "ieee"
     for place in (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn):
         place.fp32_precision = exact
+    # cuDNN plans its attention anew for every length of a sequence: ten times the step, where lengths vary.
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def lower(model: nn.Module, precision: Precision, device: torch.device) -> None:
@@ -66,7 +68,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
-_NO_MEMORY = ("DefaultCPUAllocator", "CUDA error 2, out of memory")
+_NO_MEMORY = ("DefaultCPUAllocator", "CUDA error: out of memory")
 
 
 def _float32(outputs: Any) -> Any:

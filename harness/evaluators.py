@@ -53,7 +53,7 @@ class Evaluators:
             theirs.close()
             self._end.callback(helper.join, _LAST_WORDS_S)
             self._end.callback(ours.close)  # before that, and the helper's end
-            send_files(ours, memory.files)
+            send_files(ours, [memory.descriptor])
             self._connections.append(ours)
 
     def __enter__(self) -> Self:
@@ -100,7 +100,7 @@ def _serve(
     devices.set_products(Precision.FP32)
     workload = registry.find(*place)
     model = workload.model()
-    weights.adopt(model, piece.find(weights.size_of(model), "", receive_files(connection)))
+    weights.adopt(model, piece.find(weights.size_of(model), *receive_files(connection)))
     connection.send(None)
     while True:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,27 +18,21 @@ _CPU = torch.device("cpu")
 class Piece:
     """`tensor` is all of it as bytes, uint8 of shape [bytes], on its device.
 
-    Another process finds it by `handle`, hexadecimal, where it is a GPU's, and else by the open file
-    `descriptor`.
+    Another process finds it by the open file `descriptor`.
     """
 
     tensor: Tensor
-    descriptor: int | None = None
-    handle: str = ""
+    descriptor: int
 
     @classmethod
     def create(cls, size: int, device: torch.device = _CPU) -> Piece:
         """A new one of that many bytes, zeros."""
         if device.type == "cuda":
-            tensor, handle = cuda.allocate(size, device)
-            return cls(tensor=tensor, handle=handle.hex())
-        descriptor = shared.create(size)
-        return cls(tensor=_mapped(descriptor), descriptor=descriptor)
-
-    @property
-    def files(self) -> list[int]:
-        """The open files that another process needs to find it."""
-        return [] if self.descriptor is None else [self.descriptor]
+            tensor, descriptor = cuda.allocate(size, device)
+        else:
+            descriptor = shared.create(size)
+            tensor = _mapped(descriptor)
+        return cls(tensor=tensor, descriptor=descriptor)
 
     def write(self, data: bytes) -> None:
         """Makes these its bytes."""
@@ -50,20 +43,16 @@ class Piece:
         return self.tensor.cpu().numpy().tobytes()
 
     def close(self) -> None:
-        """Closes its file, whose memory stays with those who have found it, or gives a GPU's memory back."""
-        if self.descriptor is not None:
-            with contextlib.suppress(OSError):
-                os.close(self.descriptor)
-        else:
+        """Closes its file, whose memory stays with those who have found it; a GPU's is given back here."""
+        with contextlib.suppress(OSError):
+            os.close(self.descriptor)
+        if self.tensor.is_cuda:
             cuda.free(self.tensor)
 
 
-def find(size: int, handle: str, files: Sequence[int], device: torch.device = _CPU) -> Tensor:
-    """The bytes of a piece of another process; `files` are closed."""
-    if handle:
-        return cuda.find(size, bytes.fromhex(handle), device)
-    (descriptor,) = files
-    tensor = _mapped(descriptor)
+def find(size: int, descriptor: int, device: torch.device = _CPU) -> Tensor:
+    """The bytes of a piece of another process, by its file, which is closed."""
+    tensor = cuda.find(size, descriptor, device) if device.type == "cuda" else _mapped(descriptor)
     os.close(descriptor)
     return tensor
 

@@ -207,11 +207,10 @@ class _Stage:
         if declined is not None:
             return
 
-        given = json.loads(self._connection.recv_bytes())  # the clock runs from here on
+        names = json.loads(self._connection.recv_bytes())  # the clock runs from here on
         self._clock_from = time.perf_counter()
-        names, files = given["arrays"], receive_files(self._connection)
-        files, memory = files[len(files) - len(names) :], files[: len(files) - len(names)]
-        weights.adopt(model, piece.find(weights.size_of(model), given["weights"], memory, self._device))
+        memory, *files = receive_files(self._connection)
+        weights.adopt(model, piece.find(weights.size_of(model), memory, self._device))
         arrays = {name: map_open_file(file)[: self._examples] for name, file in zip(names, files, strict=True)}
         batches = EpochBatches.of(workload, arrays, part.data_seed, part.rank, part.ranks, self._device)
         training = Training(model, view, SimpleNamespace(**hp), workload.loss, self._submission_s)

@@ -133,8 +133,8 @@ class PlayerProcess(PlayerEnd):
     def hand_over(self, arrays: Sequence[Path]) -> None:
         with contextlib.ExitStack() as opened, contextlib.suppress(ConnectionError, BlockingIOError):
             files = [opened.enter_context(path.open("rb")) for path in arrays]
-            self._say({"arrays": [path.stem for path in arrays], "weights": self._piece.handle})
-            send_files(self._connection, [*self._piece.files, *(file.fileno() for file in files)])
+            self._say([path.stem for path in arrays])
+            send_files(self._connection, [self._piece.descriptor, *(file.fileno() for file in files)])
 
     def ask_for_evaluation(self) -> None:
         self._page[DUE] = 1

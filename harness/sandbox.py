@@ -48,6 +48,9 @@ _CARDS = ("/sys/bus/pci/devices",)
 """Where gloo looks for the kinds of the machine's cards, and fails where it may not."""
 
 _DRIVER = ("/proc/driver/nvidia", "/proc/devices", "/sys/module/nvidia", "/sys/devices", "/proc/sys/vm")
+_DRIVER += ("/proc/self/maps",)
+_OWN_THREADS = Path("/proc/self/task")
+"""Where CUDA gives its threads names, without which it does not start."""
 
 
 class Guard(StrEnum):
@@ -230,6 +233,8 @@ def _confine(cell: Cell) -> Iterator[Guard]:
             if file.is_relative_to("/dev"):
                 access |= AccessFs.WRITE_FILE | AccessFs.IOCTL_DEV
             domain.add_path_rule(file, access=access)
+        if cell.gpu is not None and _OWN_THREADS.exists():
+            domain.add_path_rule(_OWN_THREADS, access=AccessFs.WRITE_FILE | AccessFs.TRUNCATE)
         domain.apply()
     except (LandlockError, OSError):
         return
@@ -239,7 +244,7 @@ def _confine(cell: Cell) -> Iterator[Guard]:
 
 
 def _gpu_files() -> list[Path]:
-    """What CUDA opens: the driver's devices, and where it looks for what kind of machine it is on."""
+    """What CUDA opens: the driver's devices, and where it looks for what kind of machine and process it is in."""
     return [*Path("/dev").glob("nvidia*"), *_existing(_DRIVER), *_existing(_CARDS)]
 
 

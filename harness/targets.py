@@ -5,7 +5,7 @@
 3. The reference with its defaults, over twice as many studies. The target is the easier of the aim and the value
    that each of those studies reaches within four fifths of the horizon: what the reference misses is no target.
 4. Beside it, plain SGD at five learning rates: a workload on which it keeps up tells no algorithms apart. This
-   decides nothing; it is kept with the runs. Variants do without.
+   decides nothing; it is kept with the runs. Variants do without, and so do targets of families that were named.
 
 Everything is counted in steps, so a busy machine changes nothing.
 """
@@ -44,14 +44,25 @@ class TargetError(PacerError):
 
 
 def set_targets(
-    settings: Settings, workloads: Sequence[Workload], points: int, repeats: int, console: Console
+    settings: Settings,
+    workloads: Sequence[Workload],
+    points: int,
+    repeats: int,
+    console: Console,
+    named: Sequence[str] | None = None,
 ) -> int:
-    """Sets the targets of these workloads and prints them. Raises TargetError."""
+    """Sets the targets of these workloads and prints them. The families searched are those `named`, None for all.
+
+    Raises TargetError.
+    """
+    families = FAMILIES if named is None else named
     with connected(settings, console) as cluster:
         data.prepare(workloads, settings.data, cluster, console)
         for workload in workloads:
-            console.print(f"{workload.name}: {points} points of each of {', '.join(FAMILIES)}", highlight=False)
-            search = _run(_search(settings, workload, points), cluster, console)
+            console.print(f"{workload.name}: {points} points of each of {', '.join(families)}", highlight=False)
+            orders = _search(settings, workload, points, families)
+            orders += [] if named or workload.variant_of else _plain(settings, workload)
+            search = _run(orders, cluster, console)
             tuned = [record for record in search if record.submission != _PLAIN]
             best = min(tuned, key=lambda record: _rank(workload, _best(workload, record)))
             console.print(f"best: {best.submission} {dict(best.hp)}; now {repeats} repeats and the reference")
@@ -67,6 +78,7 @@ def set_targets(
             plain = [record for record in search if record.submission == _PLAIN]
             target = _decide(workload, repeated, reference)
             command = f"python -m harness targets --suite {workload.scale} --workloads {workload.name}"
+            command += "" if named is None else f" --families {','.join(named)}"
             evidence = {
                 "metric": workload.metric.name,
                 "aim": _aim(workload, repeated),
@@ -90,15 +102,17 @@ def set_targets(
     return 0
 
 
-def _search(settings: Settings, workload: Workload, points: int) -> list[Trial]:
-    """The first runs: of each family its defaults and further points, and the points of plain SGD."""
-    families = [
+def _search(settings: Settings, workload: Workload, points: int, families: Sequence[str]) -> list[Trial]:
+    """The first runs: of each family its defaults and further points."""
+    return [
         _trial(settings, workload, family, "external" if point else "self", trial=point)
-        for family in FAMILIES
+        for family in families
         for point in range(points)
     ]
-    plain = range(_PLAIN_POINTS if workload.variant_of is None else 0)
-    return families + [_trial(settings, workload, _PLAIN, "external", trial=point) for point in plain]
+
+
+def _plain(settings: Settings, workload: Workload) -> list[Trial]:
+    return [_trial(settings, workload, _PLAIN, "external", trial=point) for point in range(_PLAIN_POINTS)]
 
 
 def _trial(

@@ -29,6 +29,9 @@ class Weights:
         # A GPU may still have work of a player that stands still: what it does is done to that player's weights.
         self._apart = ranks > 1 or devices[0].type != "cpu"
         self.judged = copy.deepcopy(model) if self._apart else model
+        for module in self.judged.modules() if self._apart else ():
+            if isinstance(module, nn.RNNBase):
+                module.flatten_parameters()  # as cuDNN wants them
         self.pieces = [share(each) for each in self._models]
         self.judged_piece: Piece | None = None
         if ranks > 1 and devices[0].type == "cpu":

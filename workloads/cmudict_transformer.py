@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workloads.base import PADDING, Arrays, Batch, LossKind, Metric, Workload
+from workloads.base import PADDING, Arrays, Batch, LossKind, Metric, Precision, Workload
 from workloads.datasets import cmudict, translation
 from workloads.datasets.pairs import END, PAD
 from workloads.edit_distance import edit_distances
@@ -287,6 +287,7 @@ SMOKE = replace(
 BASE = replace(
     MINI,
     scale="base",
+    precision=Precision.BF16,
     dataset=translation.TRANSLATION,
     model=partial(_SENTENCES, width=384, inner=1536, layers=4, heads=6, dropout=0.3),
     metric=replace(PHONEME_ERROR_RATE, name="character_error_rate"),

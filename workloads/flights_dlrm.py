@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workloads.base import Arrays, Batch, LossKind, Workload
+from workloads.base import Arrays, Batch, LossKind, Precision, Workload
 from workloads.datasets.flights import DENSE, FLIGHTS, TABLES
 from workloads.losses import binary_cross_entropy
 from workloads.metrics import mean_loss
@@ -110,6 +110,7 @@ SMOKE = replace(
 BASE = replace(
     MINI,
     scale="base",
+    precision=Precision.TF32,
     model=partial(_MODEL, width=128, bottom=(512, 256), top=(1024, 1024, 512, 256)),
     batch_size=64,
     step_hint=4000,

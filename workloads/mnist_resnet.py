@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workloads.base import Arrays, Batch, LossKind, Workload
+from workloads.base import Arrays, Batch, LossKind, Precision, Workload
 from workloads.datasets.mnist import MNIST
 from workloads.losses import cross_entropy
 from workloads.metrics import ERROR_RATE
@@ -110,9 +110,10 @@ SMOKE = replace(
 BASE = replace(
     MINI,
     scale="base",
+    precision=Precision.TF32,
     model=partial(ResNet, widths=(64, 128, 256), blocks=2, stem=3, stem_stride=1),
     batch_size=256,
-    step_hint=6000,
+    step_hint=3000,
     eval_batch_size=2000,
     validation_examples=None,
     test_examples=None,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.average_precision import MEAN_AVERAGE_PRECISION
-from workloads.base import Arrays, Batch, LossKind, Workload
+from workloads.base import Arrays, Batch, LossKind, Precision, Workload
 from workloads.datasets.molecules import ATOM, BANDS, BOND, MOLECULES, PROPERTIES
 from workloads.losses import binary_cross_entropy
 
@@ -178,6 +178,7 @@ SMOKE = replace(
 BASE = replace(
     MINI,
     scale="base",
+    precision=Precision.TF32,
     model=partial(GraphNetwork, width=128, rounds=6, dropout=0.1),
     step_hint=12000,
     validation_examples=None,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workloads.base import Arrays, Batch, LossKind, Workload
+from workloads.base import Arrays, Batch, LossKind, Precision, Workload
 from workloads.datasets.mri import CENTRE, MRI, SIZE
 from workloads.losses import l1
 from workloads.ssim import SSIM
@@ -136,6 +136,7 @@ SMOKE = replace(
 BASE = replace(
     MINI,
     scale="base",
+    precision=Precision.TF32,
     model=partial(UNet, width=32, levels=4),
     collate=partial(collate, SIZE),
     batch_size=16,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.attention import Attention, Block
-from workloads.base import Arrays, Batch, LossKind, Workload
+from workloads.base import Arrays, Batch, LossKind, Precision, Workload
 from workloads.datasets.satellite import CLIMATES, SATELLITE, SIZE
 from workloads.losses import cross_entropy
 from workloads.metrics import ERROR_RATE, mean_loss
@@ -96,6 +96,7 @@ SMOKE = replace(
 BASE = replace(
     MINI,
     scale="base",
+    precision=Precision.BF16,
     model=partial(ViT, patch=2, width=192, layers=9, heads=3, dropout=0.1),
     batch_size=256,
     step_hint=5000,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.attention import Attention, Block
-from workloads.base import Arrays, Batch, LossKind, Workload
+from workloads.base import Arrays, Batch, LossKind, Precision, Workload
 from workloads.datasets import shakespeare, source_code
 from workloads.losses import cross_entropy
 from workloads.metrics import mean_loss
@@ -95,6 +95,7 @@ SMOKE = replace(
 BASE = replace(
     MINI,
     scale="base",
+    precision=Precision.BF16,
     dataset=source_code.SOURCE_CODE,
     model=partial(
         GPT,

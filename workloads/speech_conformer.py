@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workloads.attention import Attention
-from workloads.base import LossKind, Workload
+from workloads.base import LossKind, Precision, Workload
 from workloads.datasets.speech import SPEECH
 from workloads.losses import ctc
 from workloads.metrics import mean_loss
@@ -154,6 +154,7 @@ SMOKE = replace(
 BASE = replace(
     MINI,
     scale="base",
+    precision=Precision.BF16,
     model=partial(Conformer, width=256, blocks=8, heads=4, kernel=15, channels=64, dropout=0.2),
     batch_size=64,
     step_hint=5000,

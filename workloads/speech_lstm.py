@@ -13,7 +13,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from workloads.base import LossKind, Workload
+from workloads.base import LossKind, Precision, Workload
 from workloads.datasets.speech import SPEECH
 from workloads.losses import ctc
 from workloads.metrics import mean_loss
@@ -95,6 +95,7 @@ SMOKE = replace(
 BASE = replace(
     MINI,
     scale="base",
+    precision=Precision.TF32,
     model=partial(DeepSpeech, width=512, layers=4, channels=64, dropout=0.2),
     batch_size=64,
     step_hint=5000,

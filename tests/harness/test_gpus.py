@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -97,11 +98,14 @@ def test_each_rank_has_a_gpu(order: Trial, tmp_path: Path) -> None:
 
 
 def test_a_player_sees_its_gpu_alone(tmp_path: Path) -> None:
-    """Without a limit on the memory that it reserves, since CUDA reserves far more than it takes."""
+    """Without a limit on the memory that it reserves, since CUDA reserves far more than it takes, and free to name
+    its threads, without which CUDA does not start."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         sandbox.enter(sandbox.Cell(scratch=tmp_path, gpu=TWO[1].uuid))
         kept = resource.getrlimit(resource.RLIMIT_DATA) == (resource.RLIM_INFINITY,) * 2
+        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("named")
+        Path("/proc/self/maps").read_text()
         os.write(writer, f"{os.environ[gpus.VISIBLE]} {kept}".encode())
         os._exit(0)
     os.close(writer)
@@ -136,8 +140,7 @@ def test_a_process_has_the_device_that_it_was_given() -> None:
 def test_a_piece_of_memory_is_found_by_its_file() -> None:
     made = Piece.create(100)
     made.write(bytes(range(100)))
-    (file,) = made.files
-    there = piece.find(100, made.handle, [os.dup(file)])
+    there = piece.find(100, os.dup(made.descriptor))
     there[0] = 7
     assert made.read() == bytes([7, *range(1, 100)])
     made.close()
