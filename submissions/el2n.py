@@ -73,7 +73,7 @@ class EL2N(Submission):
                 for batch in [batches.take(rows)]
             ]
         training.model.train()
-        hardest = torch.cat(scores).argsort(descending=True).numpy()
+        hardest = torch.cat(scores).argsort(descending=True).cpu().numpy()
         return pool[hardest[: max(workload.batch_size, round(training.hp.keep * size))]]
 
     def state_dict(self, training: Training) -> dict[str, Any]:
