@@ -82,12 +82,16 @@ def about_counts(chosen: Selection, by: str) -> list[str]:
 
 
 def about_leaps(chosen: Selection, results: Times, at: int | None) -> list[str]:
-    """Results too good to be training from the initial weights, as those of a submission that brought weights."""
+    """Results too good to be training from the initial weights, as those of a submission that brought weights.
+
+    Where the reference misses, what it used up stands for its result.
+    """
     if at is None:
         return []
     axes = np.stack([times.median(results.time_s), times.median(results.examples)])  # [2, S, W]
+    marks = np.where(np.isinf(axes[:, at]), _used_up(chosen, chosen.submissions[at]), axes[:, at])  # [2, W]
     with np.errstate(divide="ignore", invalid="ignore"):
-        shares = axes / axes[:, [at]]
+        shares = axes / marks[:, None]
     leapt = (shares < _LEAP).any(axis=0)  # [S, W]; not where one of the two is missing
     return [
         f"implausible: {plain(submission)} takes less than 1/{1 / _LEAP:.0f} of the reference's time or examples "
@@ -96,3 +100,13 @@ def about_leaps(chosen: Selection, results: Times, at: int | None) -> list[str]:
         for submission, row in zip(chosen.submissions, leapt, strict=True)
         if row.any()
     ]
+
+
+def _used_up(chosen: Selection, submission: str) -> np.ndarray:
+    """Seconds and examples that a submission had taken at its last evaluations, [2, W]: medians over its trials."""
+    used = np.full((2, len(chosen.workloads)), np.nan)
+    for column, workload in enumerate(chosen.workloads):
+        ends = [r.evaluations[-1] for r in chosen.cells.get((submission, workload), ()) if r.evaluations]
+        if ends:
+            used[:, column] = np.median([(end.time_s, end.examples) for end in ends], axis=0)
+    return used

@@ -138,7 +138,9 @@ def _uneven(
     most = max(counts.values())
     if fewer := [f"{s} on {w} ({n})" for (s, w), n in sorted(counts.items()) if n < most]:
         warnings.append(f"fewer than {most} studies: {some(fewer)}")
-    if most < 3:
+    if most == 1:
+        warnings.append("1 study a workload: how far another would be is not known; run: make bench STUDIES=3")
+    elif most < 3:
         warnings.append(f"{_plural(most, 'study', 'studies')} a workload: intervals mean little with fewer than 3")
     full = max(len(study) for group in grouped.values() for study in group)
     # A study may end early by rights once it cannot improve, but only with a trial that reached the target.

@@ -99,13 +99,14 @@ def _summaries(board: Board) -> list[list[str]]:
 
 def _summary(board: Board, row: Row, *, tied: bool) -> list[str]:
     p = row.p_ahead_of_next
+    doubted = board.studies > 1  # of a single study nothing tells how far another one would be
     return [
         str(row.rank),
         str(row.tie_group) if tied else "",
         row.submission,
         f"{row.score:.{RULES[board.score].digits}f}",
-        f"[{row.score_low:.2f}, {row.score_high:.2f}]",
-        "" if p is None else f"{_percent(p)} %",
+        f"[{row.score_low:.2f}, {row.score_high:.2f}]" if doubted else "-",
+        "" if p is None else f"{_percent(p)} %" if doubted else "-",
         "" if row.speedup is None else f"{row.speedup:.2f}x",
     ]
 

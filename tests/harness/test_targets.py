@@ -45,6 +45,7 @@ def test_it_is_rounded_to_the_easier_side() -> None:
 
 
 SMOKE, MINI = registry.suite("smoke"), registry.suite("mini")
+BASE = [workload for workload in registry.suite("base") if targets.load(workload) is not None]
 VARIANTS = registry.variants("mini")
 
 
@@ -61,6 +62,13 @@ def test_a_stored_target_fits_its_workload_and_its_runs(workload: Workload, kept
     assert len(reference) >= 3
     reached = [any(workload.reaches(value) for value in r["validation"]) for r in reference]
     assert sum(reached) >= 0.8 * len(reached), "what the reference misses in more than one study of five"
+
+
+@pytest.mark.parametrize(("workload", "kept"), with_targets(*BASE))
+def test_a_target_at_base_is_what_the_reference_reaches_in_time(workload: Workload, kept: Target) -> None:
+    assert kept.definition == workload.definition()
+    assert workload.target == kept.target
+    assert max(kept.evidence["reference_steps"]) <= 0.8 * workload.step_hint
 
 
 KEEPS_UP = ("mnist_resnet",)

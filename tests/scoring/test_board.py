@@ -262,3 +262,11 @@ def test_a_leap_no_training_makes_is_named():
     said = [line for line in made.warnings if line.startswith("implausible")]
     assert len(said) == 1
     assert "embedded takes less than 1/20 of the reference's time or examples on x;" in said[0]
+
+
+def test_where_the_reference_misses_what_it_used_up_tells_a_leap():
+    """Its trials end at 100 s; 4 s are a twenty-fifth of that, 6 s are not."""
+    missed = TIMES | {"nadamw": TIMES["nadamw"] | {"x": [None] * 3}}
+    made = board(missed | {"embedded": {"x": [4] * 3, "y": [20] * 3}, "quick": {"x": [6] * 3, "y": [20] * 3}})
+    said = [line for line in made.warnings if line.startswith("implausible")]
+    assert [line.split(" takes")[0] for line in said] == ["implausible: embedded"]

@@ -60,7 +60,7 @@ def test_few_studies_and_workloads_not_asked_for():
     warnings = chosen(table({"nadamw": {"x": 1, "y": 1}}), workloads=["x"]).warnings
     assert warnings == (
         "1 trials on other workloads are not on this board: y",
-        "1 study a workload: intervals mean little with fewer than 3",
+        "1 study a workload: how far another would be is not known; run: make bench STUDIES=3",
     )
 
 
