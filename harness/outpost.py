@@ -18,15 +18,16 @@ import torch
 
 from harness import devices, packages
 from harness.distant import answers_at_once
+from harness.errors import PacerError
 from harness.machine import Device
 from harness.messages import Leave
 from harness.parts import parts
 from harness.piece import Piece
 from harness.plan import Trial
-from harness.player_end import LOOK_EVERY_S, Disturbed, PlayerGone, watched
+from harness.player_end import LOOK_EVERY_S, PlayerGone, watched
 from harness.player_process import PlayerProcess
 from workloads import registry
-from workloads.datasets.base import split_files
+from workloads.datasets.base import DatasetError, split_files
 
 
 class Door:
@@ -49,25 +50,28 @@ class Door:
 
 
 def keep(connection: Connection, trial: Trial, rank: int, host: str, place: Device) -> None:
-    """Keeps player number `rank` of a trial on a device for as long as its referee is there.
-
-    Raises what is wrong with us: DatasetError, PackagesError, ValueError for an unknown workload.
-    """
+    """Keeps player number `rank` of a trial on a device for as long as its referee is there, who hears what goes
+    wrong here."""
     answers_at_once(connection)
+    with connection, suppress(EOFError, ConnectionError):  # the trial is over
+        try:
+            _attend(connection, trial, rank, host, place)
+        except PlayerGone as gone:
+            connection.send(("gone", gone.failure))
+        except (PacerError, DatasetError, OSError) as error:
+            connection.send(("disturbed", str(error)))
+        while True:  # what is said to a player that is no more, until the referee has heard
+            connection.recv()
+
+
+def _attend(connection: Connection, trial: Trial, rank: int, host: str, place: Device) -> None:
     workload = registry.find(trial.suite, trial.workload)
     folder = workload.dataset.prepare(trial.data.absolute())
     further = packages.install(trial.submission, trial.data.absolute())
-    with connection, tempfile.TemporaryDirectory(prefix="pacer-trial-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="pacer-trial-") as scratch:
         (part,) = parts(trial, workload, folder, [place], Path(scratch).resolve(), further, first=rank, host=host)
-        with suppress(EOFError, ConnectionError), PlayerProcess(part) as player:  # the trial is over
-            try:
-                _Outpost(connection, player, folder, devices.of(place.gpu)).attend()
-            except PlayerGone as gone:
-                connection.send(("gone", gone.failure))
-            except Disturbed as disturbed:
-                connection.send(("disturbed", str(disturbed)))
-            while True:  # what is said to a player that is no more, until the referee has heard
-                connection.recv()
+        with PlayerProcess(part) as player:
+            _Outpost(connection, player, folder, devices.of(place.gpu)).attend()
 
 
 class _Outpost:

@@ -177,6 +177,20 @@ def test_a_machine_that_is_gone_is_nobodys_fault(short: Trial, post: Callable) -
         run_trial(order, keeper=Killing(), posts=Posts(host=HOST, kept=[far]))
 
 
+def test_what_another_machine_lacks_is_said_here(short: Trial, post: Callable) -> None:
+    far = post()
+
+    class Elsewhere:
+        """Keeps its data where nothing can be written."""
+
+        def open(self, trial: Trial, rank: int, host: str) -> Connection:
+            return far.open(replace(trial, data=Path("/proc/data")), rank, host)
+
+    order = replace(short, layout=Layout(devices=2, machines=2))
+    with pytest.raises(Disturbed, match="rank 1 of 2: dataset mnist: cannot write in /proc/data"):
+        run_trial(order, posts=Posts(host=HOST, kept=[Elsewhere()]))
+
+
 def test_strangers_do_not_come_in() -> None:
     door = outpost.Door(HOST)
     stranger = _CONTEXT.Process(target=_knock, args=(door.address, b"wrong"))
