@@ -21,6 +21,7 @@ GOOD = StepCost(
     outside_share=0.03,
     resume_ratio=1.0,
     resume_ratio_quartiles=(0.99, 1.01),
+    resume_s=0.01,
     bound=1.03,
     seconds_per_step=0.01,
 )
@@ -67,7 +68,7 @@ def test_the_last_bench_that_ran_trials_counts(tmp_path: Path) -> None:
     ("change", "complaint"),
     [
         ({"workloads": {"w": replace(GOOD, step_ratio=1.04)}}, "w: a step takes 1.040 x"),
-        ({"workloads": {"w": replace(GOOD, resume_ratio=1.05)}}, "w: an interrupted trial takes 1.050 x"),
+        ({"workloads": {"w": replace(GOOD, resume_s=0.2)}}, "w: an interruption costs 0.20 s"),
         ({"workloads": {"w": replace(GOOD, outside_share=0.2)}}, "w: 20.0% of a step"),
         ({"workloads": {"mnist_mlp": replace(GOOD, step_ratio=1.2)}}, "mnist_mlp: a step takes 1.200 x"),
         ({"trial_start_s": 1.5}, "trial_start_s"),
