@@ -15,7 +15,7 @@ from rich.console import Console
 
 from harness import data, files, keeper, machine, packages, schedule
 from harness.choose import chosen_submissions, chosen_workloads
-from harness.cluster import connected
+from harness.connect import connected
 from harness.pace import PaceError, measure_pace
 from harness.plan import Recorded, Settings, checkpoint_path, plan
 from harness.progress import TrialProgress

@@ -21,7 +21,8 @@ from rich.console import Console
 
 from harness import data, machine, schedule
 from harness.choose import chosen_workloads
-from harness.cluster import Cluster, connected
+from harness.cluster import Cluster
+from harness.connect import connected
 from harness.errors import PacerError, UsageError
 from harness.plan import Settings, Trial
 from harness.progress import TrialProgress

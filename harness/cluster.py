@@ -8,18 +8,11 @@ datasets made ready on them first; a node that is gone is named.
 from __future__ import annotations
 
 import functools
-import logging
 import os
-import signal
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 # Both are read when ray is imported. Nothing of ours reports to another host; and `ray start` guards its clusters
 # with a token that a driver shows only if told to.
@@ -30,71 +23,21 @@ if (Path.home() / ".ray" / "auth_token").exists():
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-from rich.console import Console
 
-from harness import gpus, machine, watchman
+from harness import gpus, machine
 from harness.desk import Desk
 from harness.errors import ClusterLost, PacerError, UsageError
 from harness.layout import SINGLE, Layout
 from harness.machine import Hardware
-from harness.plan import Settings
+from harness.nodes import PATIENCE_S, Facts, Node, Stage, name_of, side_by_side
 from workloads.datasets.base import Dataset, DatasetError
 
 LOOK_EVERY_S = 2.0
 """Seconds between two looks at what nodes there are."""
 
-_SHIPPED_NOT = [".venv", ".data", ".git", "results", "**/__pycache__"]
-
 
 class ClusterError(PacerError):
     """No cluster could be started, or none of its nodes can be measured on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What a node says of itself: its hardware, and the devices that trials may have, physical cores or GPUs."""
-
-    hardware: Hardware
-    devices: int
-
-
-class Stage(Enum):
-    """How far a node has come."""
-
-    ASKED = "was asked what it is"
-    MAKING = "is making the data ready"
-    READY = "runs trials"
-    LEFT_OUT = "runs none"
-
-
-_PATIENCE_S = {Stage.ASKED: 120.0, Stage.MAKING: 3600.0}
-"""Seconds in which a node has to do what it is asked; the first task fetches the code and imports torch."""
-
-
-@dataclass(kw_only=True)
-class Node:
-    """A node of the cluster, for trials that take `each` devices of it. `facts` come once it has answered; `doing`
-    is what it has been asked to do."""
-
-    id: str
-    name: str
-    cpus: int
-    gpus: int = 0
-    each: int = 1
-    doing: list[ray.ObjectRef] = field(default_factory=list)
-    since: float = field(default_factory=time.monotonic)
-    stage: Stage = Stage.ASKED
-    facts: Facts | None = None
-
-    @property
-    def devices(self) -> int:
-        """Those that trials may have: GPUs where it has some, else cores."""
-        return max(1, min(self.gpus or self.cpus, self.facts.devices)) if self.facts else 0
-
-    @property
-    def places(self) -> int:
-        """Trials that it can have a part in, side by side."""
-        return self.devices // self.each
 
 
 class Cluster:
@@ -201,7 +144,7 @@ class Cluster:
             cpus, gpus = (int(alive[id]["Resources"].get(name, 0)) for name in ("CPU", "GPU"))
             if cpus:
                 each = self._layout.each
-                node = self._nodes[id] = Node(id=id, name=_name(alive[id]), cpus=cpus, gpus=gpus, each=each)
+                node = self._nodes[id] = Node(id=id, name=name_of(alive[id]), cpus=cpus, gpus=gpus, each=each)
                 if id == here:
                     node.facts = _own_facts(self._layout, gpus)
                 else:
@@ -218,7 +161,7 @@ class Cluster:
 
     def _advance(self, node: Node) -> None:
         """Takes a node one stage further where it has done what it was asked."""
-        late = time.monotonic() - node.since > _PATIENCE_S[node.stage]
+        late = time.monotonic() - node.since > PATIENCE_S[node.stage]
         if node.doing:
             _, waiting = ray.wait(node.doing, num_returns=len(node.doing), timeout=0)
             if waiting and not late:
@@ -292,21 +235,6 @@ class Cluster:
         return f"{self.devices} device{'' if self.devices == 1 else 's'}"
 
 
-def side_by_side(places: Sequence[int], machines: int) -> int:
-    """How many trials run at once where each takes a place on so many machines, and these are what each has."""
-    count = 0
-    while sum(min(place, count + 1) for place in places) >= machines * (count + 1):
-        count += 1
-    return count
-
-
-def _name(node: Mapping[str, Any]) -> str:
-    """The name that `ray start --node-name` gave or else the host's, and the start of the id."""
-    given = node.get("NodeName")
-    name = given if given and given != node["NodeManagerAddress"] else node["NodeManagerHostname"]
-    return f"{name}/{node['NodeID'][:6]}"
-
-
 def _on(node: str) -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(node_id=node, soft=False)
 
@@ -332,70 +260,3 @@ def _facts(layout: Layout, count: int) -> Facts:
 @ray.remote(num_cpus=1)
 def _prepare(dataset: Dataset, cache: Path) -> bool:
     return dataset.repair(machine.writable(cache))
-
-
-@contextmanager
-def connected(settings: Settings, console: Console) -> Iterator[Cluster]:
-    """Connects to the Ray cluster of the settings, or starts one on this machine's cores.
-
-    Within another such context it is that one's cluster. Raises UsageError where there is none at the address,
-    ClusterError where none starts or can be measured on.
-    """
-
-    def tell(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    if _open:
-        yield _open[-1]
-        return
-    on_term = signal.getsignal(signal.SIGTERM)
-    common = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if settings.ray_address is None:
-        _start(common)
-    else:
-        _join(settings.ray_address, tell, common)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_term)  # Ray has put its own there, which ends this process without a word
-    try:
-        _open.append(Cluster(settings.hardware, tell, settings.layout))
-        yield _open[-1]
-    finally:
-        _open.clear()
-        ray.shutdown()
-
-
-_open: list[Cluster] = []
-"""The cluster that this process is connected to: Ray allows for one."""
-
-
-def _start(common: Mapping[str, Any]) -> None:
-    try:
-        # Ray nices its workers by 15 unless told otherwise; trials must not give way to anything.
-        ray.init(
-            address="local",
-            num_cpus=len(machine.usable_cores()),
-            num_gpus=len(gpus.usable()),
-            include_dashboard=False,
-            object_store_memory=100 * 2**20,
-            _system_config={"worker_niceness": 0},
-            **common,
-        )
-    except Exception as error:  # Ray raises no narrower one
-        raise ClusterError(
-            f"Ray did not start on this machine ({error}); where it is merely busy, type the same command again"
-        ) from error
-
-
-def _join(address: str, tell: Callable[[str], None], common: Mapping[str, Any]) -> None:
-    try:
-        watchman.knock(address)  # Ray itself would try for minutes
-        context = ray.init(
-            address=address, runtime_env={"working_dir": str(machine.ROOT), "excludes": _SHIPPED_NOT}, **common
-        )
-    except (OSError, RayError, ValueError) as error:
-        raise UsageError(
-            f"no Ray cluster answers at {address} ({error}); start one with: ray start --head, "
-            "or leave RAY_ADDRESS unset to use this machine"
-        ) from error
-    if context.dashboard_url:
-        tell(f"Ray's dashboard: http://{context.dashboard_url}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from harness.bench import BenchReport, bench
-from harness.cluster import connected
+from harness.connect import connected
 from harness.errors import UsageError
 from harness.plan import Settings
 from harness.records import RecordStore

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from harness import machine, recorded, schedule
 from harness.bench import keep, take_stock
-from harness.cluster import connected
+from harness.connect import connected
 from harness.growth import Growth, measured
 from harness.local_nodes import local_nodes
 from harness.machine import ROOT

@@ -21,7 +21,8 @@ from typing import Any
 from rich.console import Console
 
 from harness import data, machine, schedule
-from harness.cluster import Cluster, connected
+from harness.cluster import Cluster
+from harness.connect import connected
 from harness.errors import PacerError
 from harness.plan import Settings, Trial
 from harness.progress import TrialProgress

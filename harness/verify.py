@@ -15,7 +15,7 @@ from rich.console import Console
 
 from harness import data, schedule
 from harness.choose import listed_workloads
-from harness.cluster import connected
+from harness.connect import connected
 from harness.errors import UsageError
 from harness.pace import PaceStore
 from harness.plan import Settings, Trial, results_hash

@@ -22,7 +22,9 @@ MAY_IMPORT = {
 }
 READ_BY_SCORING = {"harness.records", "harness.errors"}
 ONLY_IN = {
-    "ray": "harness/cluster.py harness/desk.py harness/local_nodes.py harness/posts.py harness/schedule.py",
+    "ray": " ".join(
+        f"harness/{name}.py" for name in ("cluster", "connect", "desk", "local_nodes", "posts", "schedule")
+    ),
     "mlflow": "scoring/m*.py",
 }
 

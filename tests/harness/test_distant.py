@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from harness import outpost
-from harness.cluster import side_by_side
 from harness.distant import Posts
 from harness.errors import UsageError
 from harness.keeper import FILES, Keeper
 from harness.layout import Layout
 from harness.machine import Device
+from harness.nodes import side_by_side
 from harness.plan import Trial
 from harness.player_end import Disturbed
 from harness.player_process import fork

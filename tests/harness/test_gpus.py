@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from harness import devices, gpus, machine, piece, sandbox
-from harness.cluster import Facts, Node
 from harness.errors import UsageError
 from harness.gpus import Gpu
 from harness.layout import Layout
 from harness.machine import Device
+from harness.nodes import Facts, Node
 from harness.parts import parts
 from harness.piece import Piece
 from harness.plan import Trial
