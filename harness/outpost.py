@@ -6,6 +6,7 @@ what the player says; harness.distant is the other end.
 
 from __future__ import annotations
 
+import os
 import secrets
 import tempfile
 from contextlib import suppress
@@ -24,8 +25,9 @@ from harness.messages import Leave
 from harness.parts import parts
 from harness.piece import Piece
 from harness.plan import Trial
-from harness.player_end import LOOK_EVERY_S, PlayerGone, watched
+from harness.player_end import EXIT, LOOK_EVERY_S, PlayerGone, watched
 from harness.player_process import PlayerProcess
+from harness.processes import outlives
 from workloads import registry
 from workloads.datasets.base import DatasetError, split_files
 
@@ -52,11 +54,14 @@ class Door:
 def keep(connection: Connection, trial: Trial, rank: int, host: str, place: Device) -> None:
     """Keeps player number `rank` of a trial on a device for as long as its referee is there, who hears what goes
     wrong here."""
+    parent = os.getppid()
     answers_at_once(connection)
     with connection, suppress(EOFError, ConnectionError):  # the trial is over
         try:
             _attend(connection, trial, rank, host, place)
         except PlayerGone as gone:
+            if gone.failure.kind == EXIT and outlives(parent):
+                connection.send(("disturbed", "its machine is dying"))
             connection.send(("gone", gone.failure))
         except (PacerError, DatasetError, OSError) as error:
             connection.send(("disturbed", str(error)))

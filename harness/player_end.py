@@ -22,6 +22,9 @@ LOAD_TIMEOUT_S = 120.0
 LOOK_EVERY_S = 0.5
 """Seconds between two looks at players that say nothing."""
 
+EXIT = "PlayerExit"
+"""The kind of failure of a player that ended without a word."""
+
 _STILL_S = 2.0
 """A sleep that takes so much longer than asked for was not the referee's alone: the machine stood still."""
 

@@ -26,7 +26,7 @@ from harness import messages, processes, sandbox, shared
 from harness.messages import Failed, Leave, MessageError, Saved
 from harness.piece import Piece
 from harness.player import Part, play, send_files
-from harness.player_end import Disturbed, PlayerEnd, PlayerGone
+from harness.player_end import EXIT, Disturbed, PlayerEnd, PlayerGone
 from harness.ranks import DUE, PAGE_BYTES, WAITING
 from harness.records import Failure
 
@@ -194,7 +194,7 @@ class PlayerProcess(PlayerEnd):
             text = f"the player was killed by {signal.Signals(-code).name}"
         else:
             text = f"the player exited with code {code}"
-        return self.failed("PlayerExit", text)
+        return self.failed(EXIT, text)
 
 
 def fork(process: BaseProcess) -> None:

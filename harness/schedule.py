@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -17,8 +18,9 @@ from harness.keeper import Keeper
 from harness.machine import Device
 from harness.place import Place
 from harness.plan import Trial
-from harness.player_end import Disturbed
+from harness.player_end import EXIT, Disturbed
 from harness.posts import Gang, asked, posts_of
+from harness.processes import outlives
 from harness.records import Record
 from harness.stopping import StopRule
 from harness.trial import run_trial
@@ -138,9 +140,18 @@ def _passing(error: ray.exceptions.RayError) -> bool:
 
 @ray.remote(max_retries=0)
 def _run(trial: Trial, desk: Desk, perform: Perform) -> Record:
+    raylet = os.getppid()
     machine.stop_being_nice()
     trial = dataclasses.replace(trial, data=machine.writable(trial.data))
     posts = posts_of(trial)
     with machine.exclusive_devices(trial.layout.each) as devices:
         desk.started(trial.place, devices[0])
-        return perform(trial, devices, desk, posts)
+        return believed(perform(trial, devices, desk, posts), raylet)
+
+
+def believed(record: Record, parent: int) -> Record:
+    """The same record of this process, started by that parent. Raises Disturbed where a player ended because its
+    node is dying."""
+    if record.failure is not None and record.failure.kind == EXIT and outlives(parent):
+        raise Disturbed("the node died, its players first")
+    return record

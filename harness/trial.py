@@ -27,7 +27,7 @@ from harness.machine import Device
 from harness.messages import Border, Configured, Leave, Loaded, Restored, Saving
 from harness.parts import parts
 from harness.plan import Trial
-from harness.player_end import LOAD_TIMEOUT_S, Disturbed, PlayerGone
+from harness.player_end import EXIT, LOAD_TIMEOUT_S, Disturbed, PlayerGone
 from harness.players import Players
 from harness.records import Evaluation, Failure, Outcome, Record
 from harness.weights import Weights
@@ -115,7 +115,7 @@ def _referee(
     try:
         course.guards = players.confined()
     except PlayerGone as gone:
-        if gone.failure.kind == "PlayerExit":  # no code of the submission has run yet
+        if gone.failure.kind == EXIT:  # no code of the submission has run yet
             raise Disturbed(f"no player could be started: {gone.failure.message}") from gone
         raise
     loaded = players.expect(Loaded)
