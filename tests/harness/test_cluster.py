@@ -78,7 +78,7 @@ class Bench:
         return now is not None and any(device.node.startswith(f"{node}/") for device in now.running)
 
     def has_kept_work_on(self, node: str) -> bool:
-        """Whether the trial that began last runs on a node and has a checkpoint; all share a core, so no other runs."""
+        """Whether the trial that began last runs on a node and has a checkpoint; no other runs, on the one core."""
         now = self.status()
         if now is None or not now.running:
             return False
