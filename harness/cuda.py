@@ -1,7 +1,7 @@
 """Memory of a GPU that processes share by an open file, as they share that of the machine.
 
-By CUDA's virtual memory management, whose open files a player that is locked up is given as it is given others. What
-torch has for it keeps counts in files of /dev/shm, which a player has not.
+By CUDA's virtual memory management, whose open files a player that is locked up is given as it is given others.
+What torch has for it keeps counts in files of /dev/shm, which a player has not.
 """
 
 from __future__ import annotations
