@@ -47,7 +47,6 @@ def free(tensor: Tensor) -> None:
     """Gives memory back that was allocated here, once nobody else holds it either."""
     driver = _driver()
     with _current(tensor.device):
-        torch.cuda.synchronize()
         pointer, room = driver.CUdeviceptr(tensor.data_ptr()), _room(tensor.nbytes, tensor.device)
         _call("cuMemUnmap", pointer, room)
         _call("cuMemAddressFree", pointer, room)
@@ -84,8 +83,8 @@ def _room(size: int, device: torch.device) -> int:
 
 
 def _current(device: torch.device) -> torch.cuda.device:
-    """As a context manager it has calls of CUDA in this thread be of this GPU."""
-    torch.cuda.synchronize(device)  # which starts CUDA
+    """As a context manager it has calls of CUDA in this thread be of this GPU, which has nothing left to do."""
+    torch.cuda.synchronize(device)  # which starts CUDA, too
     return torch.cuda.device(device)
 
 

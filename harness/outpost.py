@@ -25,9 +25,8 @@ from harness.messages import Leave
 from harness.parts import parts
 from harness.piece import Piece
 from harness.plan import Trial
-from harness.player_end import EXIT, LOOK_EVERY_S, PlayerGone, watched
+from harness.player_end import LOOK_EVERY_S, PlayerGone, watched, went_with_machine
 from harness.player_process import PlayerProcess
-from harness.processes import outlives
 from workloads import registry
 from workloads.datasets.base import DatasetError, split_files
 
@@ -60,9 +59,8 @@ def keep(connection: Connection, trial: Trial, rank: int, host: str, place: Devi
         try:
             _attend(connection, trial, rank, host, place)
         except PlayerGone as gone:
-            if gone.failure.kind == EXIT and outlives(parent):
-                connection.send(("disturbed", "its machine is dying"))
-            connection.send(("gone", gone.failure))
+            dying = went_with_machine(gone.failure, parent)
+            connection.send(("disturbed", "its machine is dying") if dying else ("gone", gone.failure))
         except (PacerError, DatasetError, OSError) as error:
             connection.send(("disturbed", str(error)))
         while True:  # what is said to a player that is no more, until the referee has heard

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -25,6 +27,9 @@ LOOK_EVERY_S = 0.5
 EXIT = "PlayerExit"
 """The kind of failure of a player that ended without a word."""
 
+_LAST_S = 1.0
+"""Seconds in which a process of ours goes, too, on a machine that is dying."""
+
 _STILL_S = 2.0
 """A sleep that takes so much longer than asked for was not the referee's alone: the machine stood still."""
 
@@ -41,6 +46,19 @@ class PlayerGone(Exception):
 
 class Disturbed(PacerError):
     """Something beside the submission spoilt a measurement: the trial has to be run again."""
+
+
+def went_with_machine(failure: Failure, parent: int) -> bool:
+    """Whether a player ended because its machine, or Ray on it, is dying, which takes one process after another.
+
+    The parent of this process, of this number before, is then gone, or goes within a second.
+    """
+    if failure.kind != EXIT:
+        return False
+    until = wall_clock() + _LAST_S
+    while os.getppid() == parent and wall_clock() < until:
+        time.sleep(0.05)
+    return os.getppid() != parent
 
 
 class PlayerEnd(AbstractContextManager["PlayerEnd"]):

@@ -19,7 +19,6 @@ from pathlib import Path
 import psutil
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # of linux/prctl.h
-_LAST_S = 1.0
 _LOOKS = 2000
 _LOOK_EVERY_S = 0.0002
 
@@ -36,15 +35,6 @@ def adopt_orphans() -> None:
 def end_with_parent() -> None:
     """Has the system kill this process when its parent ends, where it can."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def outlives(parent: int) -> bool:
-    """Whether this process's parent, of this number before, is gone, or goes within a second: so it is where a
-    machine, or Ray on it, is dying, which takes one process after another."""
-    until = time.monotonic() + _LAST_S
-    while os.getppid() == parent and time.monotonic() < until:
-        time.sleep(0.05)
-    return os.getppid() != parent
 
 
 def children(pid: int) -> set[int]:

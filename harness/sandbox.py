@@ -47,8 +47,14 @@ _FILES += ("/dev/urandom", "/dev/random", "/dev/zero", "/proc/cpuinfo", "/proc/m
 _CARDS = ("/sys/bus/pci/devices",)
 """Where gloo looks for the kinds of the machine's cards, and fails where it may not."""
 
-_DRIVER = ("/proc/driver/nvidia", "/proc/devices", "/sys/module/nvidia", "/sys/devices", "/proc/sys/vm")
-_DRIVER += ("/proc/self/maps",)
+_DRIVER = (
+    "/proc/driver/nvidia",
+    "/proc/devices",
+    "/sys/module/nvidia",
+    "/sys/devices",
+    "/proc/sys/vm",
+    "/proc/self/maps",
+)
 _OWN_THREADS = Path("/proc/self/task")
 """Where CUDA gives its threads names, without which it does not start."""
 

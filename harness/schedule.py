@@ -18,9 +18,8 @@ from harness.keeper import Keeper
 from harness.machine import Device
 from harness.place import Place
 from harness.plan import Trial
-from harness.player_end import EXIT, Disturbed
+from harness.player_end import Disturbed, went_with_machine
 from harness.posts import Gang, asked, posts_of
-from harness.processes import outlives
 from harness.records import Record
 from harness.stopping import StopRule
 from harness.trial import run_trial
@@ -152,6 +151,6 @@ def _run(trial: Trial, desk: Desk, perform: Perform) -> Record:
 def believed(record: Record, parent: int) -> Record:
     """The same record of this process, started by that parent. Raises Disturbed where a player ended because its
     node is dying."""
-    if record.failure is not None and record.failure.kind == EXIT and outlives(parent):
+    if record.failure is not None and went_with_machine(record.failure, parent):
         raise Disturbed("the node died, its players first")
     return record

@@ -23,12 +23,12 @@ from rich.console import Console
 from harness import data, machine, schedule
 from harness.cluster import Cluster
 from harness.connect import connected
-from harness.errors import PacerError
+from harness.errors import PacerError, UsageError
 from harness.plan import Settings, Trial
 from harness.progress import TrialProgress
 from harness.records import Record
 from harness.rules import REFERENCE
-from submissions.registry import resolve
+from submissions.registry import known, resolve
 from workloads import targets
 from workloads.base import Workload
 
@@ -54,9 +54,11 @@ def set_targets(
 ) -> int:
     """Sets the targets of these workloads and prints them. The families searched are those `named`, None for all.
 
-    Raises TargetError.
+    Raises TargetError, and UsageError for a family that is not in the folder.
     """
     families = FAMILIES if named is None else named
+    if unknown := sorted(set(families) - set(known())):
+        raise UsageError(f"no submission is named {', '.join(unknown)}; for a list, type: make submissions")
     with connected(settings, console) as cluster:
         data.prepare(workloads, settings.data, cluster, console)
         for workload in workloads:
@@ -64,7 +66,7 @@ def set_targets(
             orders = _search(settings, workload, points, families)
             orders += [] if named or workload.variant_of else _plain(settings, workload)
             search = _run(orders, cluster, console)
-            tuned = [record for record in search if record.submission != _PLAIN]
+            tuned = [record for record in search if record.submission in families]
             best = min(tuned, key=lambda record: _rank(workload, _best(workload, record)))
             console.print(f"best: {best.submission} {dict(best.hp)}; now {repeats} repeats and the reference")
             again = [
@@ -76,7 +78,7 @@ def set_targets(
             runs = _run([*again, *pace], cluster, console)
             repeated = [record for record in runs if record.ruleset == "external"]
             reference = [record for record in runs if record.ruleset == "self"]
-            plain = [record for record in search if record.submission == _PLAIN]
+            plain = [record for record in search if record.submission not in families]
             target = _decide(workload, repeated, reference)
             command = f"python -m harness targets --suite {workload.scale} --workloads {workload.name}"
             command += "" if named is None else f" --families {','.join(named)}"

@@ -66,6 +66,11 @@ def test_leaderboard_prints_a_table(results: Path, capsys: pytest.CaptureFixture
         (["calibrate", "--submission", "nope"], 2, "known: adabelief"),
         (["calibrate", "--submission", "torch.optim:SGD"], 2, "write the point into the line itself"),
         (["claims", "--results", "/nonexistent"], 1, "make bench"),
+        (
+            ["targets", "--suite", "smoke", "--families", "nadamw,nope"],
+            2,
+            "no submission is named nope; for a list",
+        ),
         (["check", "--submission", "nope.py"], 2, "there is no file"),
         (["trial", "--workload", "nope", "--submission", "adamw"], 2, "name one of: "),
         (["trial", "--workload", "mnist_resnet", "--submission", "nope"], 2, "known: adabelief"),
