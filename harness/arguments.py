@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.layout import Layout
-from harness.machine import ROOT
-from harness.rules import DEFAULT_MIRROR_S, DEFAULT_STOP
+from harness.protocol.rules import DEFAULT_MIRROR_S, DEFAULT_STOP
+from harness.system.layout import Layout
+from harness.system.machine import ROOT
 
 if TYPE_CHECKING:
-    from harness.plan import Settings
-    from harness.sandbox import Limits
+    from harness.protocol.plan import Settings
+    from harness.system.sandbox import Limits
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """The Settings that were asked for. Raises UsageError."""
-    from harness.plan import Settings
-    from harness.rules import DEFAULT_SUBMISSIONS, DEFAULT_SUITE, DEFAULT_TRIALS
+    from harness.protocol.plan import Settings
+    from harness.protocol.rules import DEFAULT_SUBMISSIONS, DEFAULT_SUITE, DEFAULT_TRIALS
 
     ruleset = ruleset_of(options)
     submissions = names(getattr(options, "submissions", None)) or DEFAULT_SUBMISSIONS
@@ -62,7 +62,7 @@ def layout_of(options: argparse.Namespace) -> Layout:
 
 
 def _limits(options: argparse.Namespace) -> Limits:
-    from harness.sandbox import Limits
+    from harness.system.sandbox import Limits
 
     asked = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(Limits)}
     try:
@@ -73,7 +73,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 def ruleset_of(options: argparse.Namespace) -> str:
     """The ruleset that was named, else that of an imported suite, else self."""
-    from harness.algoperf_facts import of_suite
+    from harness.algoperf.facts import of_suite
 
     published = of_suite(options.suite or "")
     return options.ruleset or (published.ruleset if published else "self")
@@ -162,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--checkpoint-s", type=float, default=60.0, metavar="N", help="seconds between a trial's checkpoints (60)"
     )
-    bench.add_argument("--watched", action="store_true", help=argparse.SUPPRESS)  # by harness.watchman
+    bench.add_argument("--watched", action="store_true", help=argparse.SUPPRESS)  # by cluster/watchman.py
     bench.add_argument(
         "--hardware",
         metavar="FINGERPRINT",

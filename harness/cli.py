@@ -19,10 +19,11 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
-from harness import processes, watchman
 from harness.arguments import layout_of, names, parser, ray_address, ruleset_of, settings_of
+from harness.cluster import watchman
 from harness.errors import ClusterLost, PacerError, UsageError
-from harness.machine import ROOT
+from harness.system import processes
+from harness.system.machine import ROOT
 
 _BY_SIGNAL = 128
 """The exit status of a program that a signal ended is this and the signal's number."""
@@ -65,7 +66,7 @@ def _results_here(options: argparse.Namespace) -> Iterator[None]:
     if "://" not in options.results:
         yield
         return
-    from harness import remote
+    from harness.records import remote
 
     with remote.opened(options.results, Console(stderr=True).print) as folder:
         options.results = str(folder)
@@ -78,9 +79,9 @@ def terminate(*_: Any) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from harness.bench import append_report, bench
-    from harness.decide import Until, until_decided
-    from harness.rules import DEFAULT_WORKLOADS
+    from harness.protocol.rules import DEFAULT_WORKLOADS
+    from harness.verbs.bench import append_report, bench
+    from harness.verbs.decide import Until, until_decided
 
     if options.watched:
         processes.end_with_parent()
@@ -116,7 +117,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from harness import status
+    from harness.report import status
 
     found = list(status.read(Path(options.results)))
     if options.json:
@@ -134,8 +135,8 @@ def _leaderboard(options: argparse.Namespace) -> int:
 
 
 def _import_algoperf(options: argparse.Namespace) -> int:
-    from harness import algoperf_facts
-    from harness.import_algoperf import import_logs
+    from harness.algoperf import facts as algoperf_facts
+    from harness.algoperf.import_logs import import_logs
 
     if options.ruleset is None:
         raise UsageError("which leaderboard are these the logs of? Add --ruleset external or --ruleset self")
@@ -149,8 +150,9 @@ def _import_algoperf(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     """Imports the published leaderboards of a folder, or those that come with Pacer, and shows them."""
-    from harness.import_algoperf import import_logs, leaderboards, published
-    from harness.show import show_board
+    from harness.algoperf.find_logs import leaderboards, published
+    from harness.algoperf.import_logs import import_logs
+    from harness.report.show import show_board
     from scoring.mlflow_view import serve
 
     console, results = Console(stderr=True), Path(options.results)
@@ -171,8 +173,8 @@ def _show_board(
     workloads: Sequence[str] | None,
     fingerprint: str | None = None,
 ) -> None:
-    from harness.rules import DEFAULT_SUITE
-    from harness.show import show_board
+    from harness.protocol.rules import DEFAULT_SUITE
+    from harness.report.show import show_board
 
     show_board(
         console,
@@ -193,9 +195,9 @@ def _show_board(
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from harness.listings import claims
+    from harness.protocol.rules import DEFAULT_SUITE
     from harness.records import RecordStore
-    from harness.rules import DEFAULT_SUITE
+    from harness.verbs.listings import claims
     from scoring.claims import as_markdown
 
     suite, results = options.suite or DEFAULT_SUITE, Path(options.results)
@@ -208,8 +210,8 @@ def _claims(options: argparse.Namespace) -> int:
 
 
 def _archive(options: argparse.Namespace) -> int:
+    from harness.protocol.rules import DEFAULT_SUITE
     from harness.records import RecordStore
-    from harness.rules import DEFAULT_SUITE
 
     suite = options.suite or DEFAULT_SUITE
     records, warnings = RecordStore(Path(options.results), suite).read()
@@ -224,10 +226,10 @@ def _archive(options: argparse.Namespace) -> int:
 
 
 def _trial(options: argparse.Namespace) -> int:
-    from harness.keeper import discard
-    from harness.plan import checkpoint_path
+    from harness.protocol.plan import checkpoint_path
     from harness.records import to_json
-    from harness.single import run_single
+    from harness.trial.keeper import discard
+    from harness.verbs.single import run_single
 
     settings = dataclasses.replace(
         settings_of(options), workloads=(options.workload,), submissions=(options.submission,)
@@ -251,8 +253,8 @@ def _appending(path: str | None) -> contextlib.AbstractContextManager[TextIO]:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from harness.check import check
-    from harness.choose import expanded
+    from harness.protocol.choose import expanded
+    from harness.verbs.check import check
 
     settings, console = settings_of(options), Console()
     specs = expanded(names(options.submission) or ())
@@ -268,14 +270,14 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from harness.verify import verify
+    from harness.verbs.verify import verify
 
     return verify(settings_of(options), options.submission, options.count, Console(stderr=True))
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from harness.calibrate import calibrate
-    from harness.choose import expanded
+    from harness.protocol.choose import expanded
+    from harness.verbs.calibrate import calibrate
 
     return calibrate(
         settings_of(options), expanded(names(options.submission)), options.points, Console(stderr=True)
@@ -283,14 +285,14 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 
 def _targets(options: argparse.Namespace) -> int:
-    from harness.targets import set_targets
+    from harness.verbs.targets import set_targets
 
     settings, named = settings_of(options), names(options.families)
     return set_targets(settings, _listed(options, settings), options.points, options.repeats, Console(), named)
 
 
 def _perf(options: argparse.Namespace) -> int:
-    from harness.perf import perf
+    from harness.verbs.perf import perf
 
     report = perf(settings_of(options), Console(stderr=True), options.pairs)
     if options.json:
@@ -301,7 +303,7 @@ def _perf(options: argparse.Namespace) -> int:
 
 
 def _scale(options: argparse.Namespace) -> int:
-    from harness.scale import scale
+    from harness.verbs.scale import scale
 
     report = scale(
         options.trials_planned,
@@ -314,10 +316,10 @@ def _scale(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from harness.algoperf_facts import of_suite
+    from harness.algoperf.facts import of_suite
+    from harness.protocol.rules import DEFAULT_SUITE, REFERENCE
     from harness.records import RecordStore
-    from harness.replay import as_text, curves, report
-    from harness.rules import DEFAULT_SUITE, REFERENCE
+    from harness.verbs.replay import as_text, curves, report
     from scoring.charts import savings_png
 
     results, suite = Path(options.results), options.suite or DEFAULT_SUITE
@@ -334,7 +336,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _ui(options: argparse.Namespace) -> int:
-    from harness.rules import DEFAULT_SUITE
+    from harness.protocol.rules import DEFAULT_SUITE
     from scoring.mlflow_view import serve
 
     serve(
@@ -349,7 +351,7 @@ def _ui(options: argparse.Namespace) -> int:
 
 
 def _workloads(options: argparse.Namespace) -> int:
-    from harness.listings import workloads
+    from harness.verbs.listings import workloads
 
     settings = settings_of(options)
     return _list(options, workloads(settings, _listed(options, settings)))
@@ -357,19 +359,19 @@ def _workloads(options: argparse.Namespace) -> int:
 
 def _listed(options: argparse.Namespace, settings: Any) -> Sequence[Any]:
     """The workloads that were named, or their variants."""
-    from harness.choose import listed_variants, listed_workloads
+    from harness.protocol.choose import listed_variants, listed_workloads
 
     return listed_variants(settings) if options.with_variants else listed_workloads(settings)
 
 
 def _submissions(options: argparse.Namespace) -> int:
-    from harness.listings import submissions
+    from harness.verbs.listings import submissions
 
     return _list(options, submissions())
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from harness.doctor import examine
+    from harness.verbs.doctor import examine
 
     report = examine()
     print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())

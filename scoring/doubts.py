@@ -13,7 +13,7 @@ from scoring.selection import Selection
 from scoring.times import Times
 
 _GUARDS = ("files", "network", "processes")
-"""What the kernel should keep a submission from, as harness.sandbox names it."""
+"""What the kernel should keep a submission from, as harness.system.sandbox names it."""
 
 _LEAP = 0.05
 """A share of the reference's time or examples in which no training algorithm comes to the target."""

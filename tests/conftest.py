@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.machine import ROOT
-from harness.plan import Trial
+from harness.protocol.plan import Trial
 from harness.records import Record
-from harness.trial import run_trial
+from harness.system.machine import ROOT
+from harness.trial.referee import run_trial
 from submissions.registry import SubmissionRef, resolve
 from tests.cores import one_core
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.machine import ROOT
+from harness.system.machine import ROOT
 
 
 def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:

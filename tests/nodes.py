@@ -14,7 +14,7 @@ from typing import Self
 
 import psutil
 
-from harness.machine import ROOT
+from harness.system.machine import ROOT
 from tests.cores import on_one_core
 from tests.net import free_port
 

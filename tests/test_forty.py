@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
-from harness.listings import claims
-from harness.machine import ROOT
+from harness.protocol.rules import DEFAULT_WORKLOADS
 from harness.records import Record, RecordStore
-from harness.rules import DEFAULT_WORKLOADS
+from harness.system.machine import ROOT
+from harness.verbs.listings import claims
 from scoring.board import Board, build_board
 from scoring.claims import as_markdown
 from scoring.tables import as_markdown as board_as_markdown

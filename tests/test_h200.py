@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.machine import ROOT
 from harness.records import RecordStore
+from harness.system.machine import ROOT
 from scoring.board import build_board
 from scoring.tables import as_markdown
 

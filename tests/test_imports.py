@@ -21,12 +21,10 @@ MAY_IMPORT = {
     "scoring": {"scoring", "harness"},
 }
 READ_BY_SCORING = {"harness.records", "harness.errors"}
-ONLY_IN = {
-    "ray": " ".join(
-        f"harness/{name}.py" for name in ("cluster", "connect", "desk", "local_nodes", "posts", "schedule")
-    ),
-    "mlflow": "scoring/m*.py",
-}
+# Of the harness, each part imports only those that stand before it.
+LAYERS = ("errors", "system", "records", "protocol", "player", "trial", "cluster", "algoperf", "report", "verbs")
+ON_TOP = ("arguments", "cli", "__main__")
+ONLY_IN = {"ray": "harness/cluster/*.py", "mlflow": "scoring/m*.py"}
 
 
 def module_name(path: Path) -> str:
@@ -56,6 +54,17 @@ def test_imports_point_one_way(path: Path) -> None:
             assert any(path.relative_to(ROOT).match(pattern) for pattern in place.split())
 
 
+def test_the_harness_is_built_in_layers() -> None:
+    order = (*LAYERS, *ON_TOP)
+    for path in sorted((ROOT / "harness").rglob("*.py")):
+        layer = module_name(path).split(".")[1:2]
+        if not layer:
+            continue
+        below = {name.split(".")[1] for name in imported(path) if name.startswith("harness.")}
+        above = {name for name in below if order.index(name) > order.index(layer[0])}
+        assert not above, f"{path} imports {above}"
+
+
 def test_no_cycles() -> None:
     names = {module_name(path): path for path in FILES}
     graph = {
@@ -79,9 +88,9 @@ def test_no_cycles() -> None:
     [
         ("scoring.board", {"torch", "ray", "mlflow"}),
         ("harness.records", {"torch", "ray", "mlflow"}),
-        ("harness.desk", {"torch", "mlflow"}),
-        ("harness.trial", {"ray", "mlflow"}),
-        ("harness.single", {"ray", "mlflow"}),
+        ("harness.cluster.desk", {"torch", "mlflow"}),
+        ("harness.trial.referee", {"ray", "mlflow"}),
+        ("harness.verbs.single", {"ray", "mlflow"}),
         ("harness.cli", {"torch", "ray", "mlflow"}),
     ],
 )

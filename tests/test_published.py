@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
-from harness.algoperf_facts import of_suite
-from harness.import_algoperf import import_logs, leaderboards
-from harness.machine import ROOT
+from harness.algoperf.facts import of_suite
+from harness.algoperf.find_logs import leaderboards
+from harness.algoperf.import_logs import import_logs
 from harness.records import Record, RecordStore
+from harness.system.machine import ROOT
 from scoring import escape
 from scoring.board import Board, build_board
 

@@ -17,8 +17,8 @@ import sys
 import tarfile
 from pathlib import Path
 
-from harness.algoperf_facts import Leaderboard, leaderboard
-from harness.import_algoperf import FILE, HYPERPARAMETERS
+from harness.algoperf.facts import Leaderboard, leaderboard
+from harness.algoperf.read_log import FILE, HYPERPARAMETERS
 
 KEPT = ((leaderboard("0.6", "external"), "algoperf_v06/logs/external_tuning"),
         (leaderboard("0.5", "self"), "algoperf_v05/logs/self_tuning"))  # fmt: skip

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from harness.records import Outcome, Record, from_json, to_json
-from harness.sandbox import Limits
+from harness.system.sandbox import Limits
 from submissions.registry import UnknownSubmissionError, resolve
 from tests.faults.probe import probe
 

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness import judge as judge_module
-from harness import sandbox, weights
-from harness import trial as trial_module
-from harness.plan import Trial
-from harness.processes import ProcessTree, children
+from harness.player import weights
+from harness.protocol.plan import Trial
 from harness.records import Outcome, Record
-from harness.trial import run_trial
+from harness.system import sandbox
+from harness.system.processes import ProcessTree, children
+from harness.trial import judge as judge_module
+from harness.trial import referee as trial_module
+from harness.trial.referee import run_trial
 from submissions.registry import SubmissionRef
 from tests.faults.probe import STILL, probe
 
@@ -140,7 +141,7 @@ def places(tmp_path: Path, order: Trial) -> dict[str, object]:
         "weights": str(weights),
         "data": str(order.data),
         "validation": str(validation),
-        "submission": str(Path(trial_module.__file__).parents[1] / "submissions" / "adam.py"),
+        "submission": str(Path(trial_module.__file__).parents[2] / "submissions" / "adam.py"),
         "code": trial_module.__file__,
         "referee": os.getpid(),
         "address": secret.data_ptr(),
@@ -224,11 +225,13 @@ F.cross_entropy = lambda *a, **k: torch.zeros(())
     "the model class": "torch.nn.Module.__call__ = lambda self, x: torch.zeros(len(x), 10)",
     "torch": "torch.Tensor.argmax = lambda *a, **k: torch.zeros(1); torch.eq = lambda a, b: a == a",
     "our modules": """
-import harness.trial, harness.records, harness.player_process, harness.clock, harness.player
-harness.trial._decide = lambda *a: "reached"
-harness.clock.Stopwatch.submission_s = lambda self: 0.0
-harness.records.Record = dict
-harness.player._check_places = lambda *a: None
+from harness import records
+from harness.player import player
+from harness.trial import clock, player_process, referee
+referee._decide = lambda *a: "reached"
+clock.Stopwatch.submission_s = lambda self: 0.0
+records.Record = dict
+player._check_places = lambda *a: None
 """,
 }
 
@@ -411,7 +414,7 @@ def test_lies_are_noticed(what: str, run_source: Run, tally: Counter[str]) -> No
 def test_half_a_message_does_not_hold_the_referee(run_source: Run, tally: Counter[str]) -> None:
     body = "import os, time\nos.write(find().fileno(), b'\\0\\0\\1\\0half')\ntime.sleep(1000)"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.player_process._STUCK_S", 1)
+        patch.setattr("harness.trial.player_process._STUCK_S", 1)
         record = run_source(probe(top=FIND, update=body))
     tried(tally, "detected", record.outcome is Outcome.ERROR and record.failure.kind == "ProtocolError")
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.machine import ROOT
 from harness.records import Outcome, Record, RecordStore
+from harness.system.machine import ROOT
 from scoring.mirror import default_uri, find_leaderboards
 from tests.cores import on_one_core
 from tests.cores import run as run_command

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.batches import EpochBatches
+from harness.player.batches import EpochBatches
 from workloads.base import Batch
 
 ARRAYS = {"x": np.arange(10)}

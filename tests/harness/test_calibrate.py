@@ -10,11 +10,11 @@ from statistics import median
 import pytest
 from rich.console import Console
 
-from harness import calibrate as calibration
 from harness import cli
 from harness.errors import UsageError
-from harness.plan import Settings
+from harness.protocol.plan import Settings
 from harness.records import Outcome, RecordStore
+from harness.verbs import calibrate as calibration
 from submissions import points
 from tests.scoring.build import record
 from workloads import registry, targets

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness import checkpoints
-from harness.checkpoints import Checkpoint
-from harness.clock import CLOCK_TOLERANCE
-from harness.keeper import FILES
-from harness.plan import Trial
-from harness.player_process import PlayerProcess
+from harness.protocol.plan import Trial
 from harness.records import Outcome, Record
-from harness.trial import run_trial
+from harness.trial import checkpoints
+from harness.trial.checkpoints import Checkpoint
+from harness.trial.clock import CLOCK_TOLERANCE
+from harness.trial.keeper import FILES
+from harness.trial.player_process import PlayerProcess
+from harness.trial.referee import run_trial
 from submissions.registry import SubmissionRef, known, resolve
 from tests.faults.probe import STILL, probe
 from workloads import registry

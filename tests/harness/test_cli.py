@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import algoperf_facts, cli
+from harness import cli
+from harness.algoperf import facts as algoperf_facts
 from harness.arguments import names
 from harness.errors import UsageError
-from harness.plan import Settings
+from harness.protocol.plan import Settings
+from harness.protocol.rules import DEFAULT_WORKLOADS
 from harness.records import RecordStore
-from harness.rules import DEFAULT_WORKLOADS
 from scoring.board import Board
 from scoring.mirror import MirrorReport
 from tests.scoring.build import record
@@ -261,7 +262,7 @@ def test_a_bench_runs_what_was_named_and_else_a_part_of_the_suite(
         asked.append(settings)
         raise UsageError("seen")
 
-    monkeypatch.setattr("harness.bench.bench", bench)
+    monkeypatch.setattr("harness.verbs.bench.bench", bench)
     assert cli.main(["bench", *arguments]) == 2
     assert asked[0].workloads == workloads
 

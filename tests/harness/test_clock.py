@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.clock import Account, Stopwatch
+from harness.trial.clock import Account, Stopwatch
 
 
 class FakeTime:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import machine, status
-from harness.machine import ROOT
 from harness.records import Outcome, Record, RecordStore
+from harness.report import status
+from harness.system import machine
+from harness.system.machine import ROOT
 from tests.nodes import Nodes
 
 pytestmark = [

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness import decide, machine
-from harness.bench import BenchReport
-from harness.decide import Until, until_decided
 from harness.errors import UsageError
-from harness.plan import Settings
+from harness.protocol.plan import Settings
 from harness.records import RecordStore
+from harness.system import machine
+from harness.verbs import decide
+from harness.verbs.bench import BenchReport
+from harness.verbs.decide import Until, until_decided
 from scoring.board import build_board, p_first_ahead
 from tests.scoring.build import record, table
 

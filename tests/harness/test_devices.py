@@ -14,17 +14,17 @@ import pytest
 import torch
 from torch import nn
 
-from harness import machine
 from harness.errors import UsageError
-from harness.evaluators import Evaluators
-from harness.judge import Judge, initial_model
-from harness.layout import SINGLE, Layout
-from harness.machine import Device
-from harness.plan import Trial
-from harness.processes import ProcessTree
+from harness.player.weights import Weights
+from harness.protocol.plan import Trial
 from harness.records import Outcome, Record, RecordStore, from_json, to_json
-from harness.trial import run_trial
-from harness.weights import Weights
+from harness.system import machine
+from harness.system.layout import SINGLE, Layout
+from harness.system.machine import Device
+from harness.system.processes import ProcessTree
+from harness.trial.evaluators import Evaluators
+from harness.trial.judge import Judge, initial_model
+from harness.trial.referee import run_trial
 from submissions.parts.batch_norm import norms
 from submissions.registry import SubmissionRef, known, resolve
 from tests.faults.probe import probe

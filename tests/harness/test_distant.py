@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from harness import outpost
-from harness.distant import Posts
+from harness.cluster.nodes import side_by_side
 from harness.errors import UsageError
-from harness.keeper import FILES, Keeper
-from harness.layout import Layout
-from harness.machine import Device
-from harness.nodes import side_by_side
-from harness.plan import Trial
-from harness.player_end import Disturbed
-from harness.player_process import fork
+from harness.protocol.plan import Trial
 from harness.records import Outcome, Record
-from harness.trial import run_trial
+from harness.system.layout import Layout
+from harness.system.machine import Device
+from harness.trial import outpost
+from harness.trial.distant import Posts
+from harness.trial.keeper import FILES, Keeper
+from harness.trial.player_end import Disturbed
+from harness.trial.player_process import fork
+from harness.trial.referee import run_trial
 from submissions.registry import SubmissionRef, resolve
 from tests.faults.probe import probe
 from tests.harness.test_checkpoints import Interrupted, course

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from harness import devices, machine
-from harness import judge as judge_module
-from harness.judge import initial_model
-from harness.layout import Layout
-from harness.plan import Trial
+from harness.player import devices
+from harness.protocol.plan import Trial
 from harness.records import Outcome, from_json, to_json
-from harness.trial import run_trial
+from harness.system import machine
+from harness.system.layout import Layout
+from harness.trial import judge as judge_module
+from harness.trial.judge import initial_model
+from harness.trial.referee import run_trial
 from submissions.registry import resolve
 from workloads import registry
 from workloads.base import Precision

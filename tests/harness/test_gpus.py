@@ -12,17 +12,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness import devices, gpus, machine, piece, sandbox
+from harness.cluster.nodes import Facts, Node
 from harness.errors import UsageError
-from harness.gpus import Gpu
-from harness.layout import Layout
-from harness.machine import Device
-from harness.nodes import Facts, Node
-from harness.parts import parts
-from harness.piece import Piece
-from harness.plan import Trial
+from harness.player import devices, piece
+from harness.player.piece import Piece
+from harness.protocol.plan import Trial
 from harness.records import Outcome
-from harness.trial import run_trial
+from harness.system import gpus, machine, sandbox
+from harness.system.gpus import Gpu
+from harness.system.layout import Layout
+from harness.system.machine import Device
+from harness.trial.parts import parts
+from harness.trial.referee import run_trial
 from tests.harness.test_checkpoints import check_neutral, course
 from workloads import registry
 

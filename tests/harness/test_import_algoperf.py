@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness import algoperf_facts
-from harness.algoperf_facts import Leaderboard, leaderboard
+from harness.algoperf import facts as algoperf_facts
+from harness.algoperf.facts import Leaderboard, leaderboard
+from harness.algoperf.find_logs import find_submissions, leaderboards
+from harness.algoperf.import_logs import Report, import_logs
 from harness.errors import UsageError
-from harness.import_algoperf import Report, find_submissions, import_logs, leaderboards
 from harness.records import Outcome, Record, RecordStore
 
 EXTERNAL = leaderboard("0.6", "external")

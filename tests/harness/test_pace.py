@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.pace import PaceError, PaceStore, known_pace, measure_pace
-from harness.plan import Settings, Trial
+from harness.protocol.pace import PaceError, PaceStore, known_pace, measure_pace
+from harness.protocol.plan import Settings, Trial
 from harness.records import Record
 from tests.scoring.build import record
 from workloads import registry

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import packages
-from harness.packages import PackagesError
-from harness.plan import Trial
-from harness.trial import run_trial
+from harness.protocol.plan import Trial
+from harness.system import packages
+from harness.system.packages import PackagesError
+from harness.trial.referee import run_trial
 from submissions.registry import SubmissionRef, resolve
 from tests.submissions.test_algoperf import PROBE
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.bench import BenchReport, append_report
-from harness.perf import PerfReport, StepCost, _last_bench, _starts
-from harness.plan import Settings
+from harness.protocol.plan import Settings
 from harness.records import RecordStore
+from harness.verbs.bench import BenchReport, append_report
+from harness.verbs.perf import PerfReport, StepCost, _last_bench, _starts
 from tests.scoring.build import record
 
 GOOD = StepCost(

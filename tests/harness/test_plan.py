@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.plan import Recorded, Settings, Trial, plan
+from harness.protocol.plan import Recorded, Settings, Trial, plan
 from submissions.registry import SubmissionRef, resolve
 from workloads import registry
 from workloads.base import Workload

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.plan import Settings, Trial, plan
-from harness.progress import TrialProgress
+from harness.protocol.plan import Settings, Trial, plan
 from harness.records import Failure, Outcome
-from harness.words import describe
+from harness.report.progress import TrialProgress
+from harness.report.words import describe
 from submissions.registry import resolve
 from tests.scoring.build import record
 from workloads import registry

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.plan import Settings, Trial, plan, results_hash
-from harness.racing import POLICIES, Race
+from harness.protocol.plan import Settings, Trial, plan, results_hash
+from harness.protocol.racing import POLICIES, Race
 from harness.records import Outcome, Record, stored
 from submissions.registry import resolve
 from tests.scoring.build import record

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import lines
 from harness.errors import RecordsError
-from harness.records import Evaluation, Failure, Outcome, Record, RecordStore, from_json, to_json
+from harness.records import Evaluation, Failure, Outcome, Record, RecordStore, from_json, lines, to_json
 from scoring.board import build_board
 from tests.scoring.build import record
 

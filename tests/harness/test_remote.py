@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from harness import remote
 from harness.errors import RecordsError, UsageError
-from harness.records import RecordStore
-from harness.remote import Copy
+from harness.records import RecordStore, remote
+from harness.records.remote import Copy
 from tests.scoring.build import record
 
 FIRST, SECOND, THIRD = (record("adamw", "a", 5.0 + study, study=study) for study in range(3))

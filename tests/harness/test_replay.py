@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from harness import replay as replaying
 from harness.cli import main
 from harness.errors import RecordsError, UsageError
+from harness.protocol.stopping import AllOf, Cut, Forecast, GiveUp, OwnStudy, Until, exact
 from harness.records import Outcome, RecordStore
-from harness.replay import TOLERANCE, as_text, credits, curves, replay, report, whole
-from harness.stopping import AllOf, Cut, Forecast, GiveUp, OwnStudy, Until, exact
+from harness.verbs import replay as replaying
+from harness.verbs.replay import TOLERANCE, as_text, credits, curves, replay, report, whole
 from tests.scoring.build import record, table
 
 REFERENCE = "nadamw"

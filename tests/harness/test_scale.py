@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness import cli, recorded, scale
-from harness.growth import Growth, measured
+from harness import cli
+from harness.protocol.stopping import Until
 from harness.records import Outcome, Record, RecordStore
-from harness.scale import ScaleReport
-from harness.stopping import Until
+from harness.verbs import recorded, scale
+from harness.verbs.growth import Growth, measured
+from harness.verbs.scale import ScaleReport
 
 pytestmark = pytest.mark.xdist_group("scale")  # they share the curves
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.player_end import EXIT, Disturbed
+from harness.cluster.schedule import believed
 from harness.records import Failure, Record
-from harness.schedule import believed
+from harness.trial.player_end import EXIT, Disturbed
 from tests.scoring.build import record
 
 EXITED = replace(record(time=None), failure=Failure(hook="update", kind=EXIT, message="the player was killed"))

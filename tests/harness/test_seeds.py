@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import seeds
+from harness.protocol import seeds
 from submissions.space import Choice, LogUniform, Uniform
 
 SPACE = {"lr": LogUniform(1e-4, 1e-1), "momentum": Uniform(0.5, 1.0), "mode": Choice("a", "b", "c")}

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli, machine
-from harness.machine import ROOT
-from harness.plan import Settings, plan
+from harness import cli
+from harness.protocol.plan import Settings, plan
 from harness.records import Outcome, from_json
+from harness.system import machine
+from harness.system.machine import ROOT
 from submissions.registry import resolve
 from workloads import registry
 

@@ -8,8 +8,7 @@ from collections import defaultdict
 
 import pytest
 
-from harness.records import Evaluation, Outcome
-from harness.stopping import (
+from harness.protocol.stopping import (
     AllOf,
     BaseMissed,
     Cut,
@@ -24,6 +23,7 @@ from harness.stopping import (
     exact,
     finished,
 )
+from harness.records import Evaluation, Outcome
 from tests.scoring.build import record, table
 
 INF = math.inf

@@ -11,12 +11,12 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from harness.clock import CLOCK_TOLERANCE
-from harness.plan import Trial
-from harness.player_end import Disturbed
+from harness.protocol.plan import Trial
+from harness.protocol.stopping import Until
 from harness.records import Outcome, Record
-from harness.stopping import Until
-from harness.trial import run_trial
+from harness.trial.clock import CLOCK_TOLERANCE
+from harness.trial.player_end import Disturbed
+from harness.trial.referee import run_trial
 from submissions.registry import resolve
 
 Run = Callable[..., Record]

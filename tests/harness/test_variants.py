@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.plan import Settings
-from harness.variants import draw, drawn
+from harness.protocol.plan import Settings
+from harness.protocol.variants import draw, drawn
 from workloads import registry
 
 MINI = registry.suite("mini")

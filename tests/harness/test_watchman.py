@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import watchman
+from harness.cluster import watchman
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.batches import EpochBatches
-from harness.judge import initial_model
+from harness.player.batches import EpochBatches
+from harness.trial.judge import initial_model
 from submissions.base import Submission, Training, WorkloadView
 from submissions.registry import load, resolve
 from workloads.base import Batch, LossKind, LossTerms, Workload

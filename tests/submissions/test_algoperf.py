@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import nn
 
-from harness import seeds
-from harness.judge import initial_model
-from harness.plan import Trial
+from harness.protocol import seeds
+from harness.protocol.plan import Trial
 from harness.records import Outcome, Record
-from harness.trial import run_trial
+from harness.trial.judge import initial_model
+from harness.trial.referee import run_trial
 from submissions.algoperf.compat.param_utils import param_types
 from submissions.algoperf.compat.random_utils import PRNGKey, fold_in, split
 from submissions.algoperf.compat.spec import ForwardPassMode, ParameterType

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from harness.plan import Trial
+from harness.protocol.plan import Trial
 from harness.records import Outcome
-from harness.trial import run_trial
+from harness.trial.referee import run_trial
 from submissions.about import about
 from submissions.registry import known, load, resolve
 from tests.submissions.rig import VIEW, advance, begin

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.choose import expanded
+from harness.protocol.choose import expanded
 from submissions import points, registry
 from submissions.about import about
 from submissions.by_name import parse

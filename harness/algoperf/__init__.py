@@ -1,0 +1,1 @@
+"""AlgoPerf's published leaderboards: the facts, and the logs as records."""

@@ -1,0 +1,128 @@
+"""A model's tensors in one piece of memory that the referee and the player share.
+
+Each side has a model of its own, built by its own code, whose parameters and buffers lie in the memory one behind
+another. Each rank of a trial over several devices has a piece of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.player.piece import Piece
+
+_ALIGNMENT = 64
+"""Bytes to whose multiple each tensor is moved up: a cache line, and the widest vector."""
+
+
+class Weights:
+    """The weights of a trial: those that each rank trains, and `judged`, a model with those that count."""
+
+    def __init__(self, model: nn.Module, devices: Sequence[torch.device]) -> None:
+        """Lays the model's tensors, and copies of them, into memory shared with a player on each device."""
+        ranks = len(devices)
+        self._models = [model.to(devices[0]), *(copy.deepcopy(model).to(device) for device in devices[1:])]
+        # A GPU may still have work of a player that stands still: what it does is done to that player's weights.
+        self._apart = ranks > 1 or devices[0].type != "cpu"
+        self.judged = copy.deepcopy(model) if self._apart else model
+        for module in self.judged.modules() if self._apart else ():
+            if isinstance(module, nn.RNNBase):
+                module.flatten_parameters()  # as cuDNN wants them
+        self.pieces = [share(each) for each in self._models]
+        self.judged_piece: Piece | None = None
+        if ranks > 1 and devices[0].type == "cpu":
+            self.judged_piece = share(self.judged)
+
+    @property
+    def held(self) -> list[Tensor]:
+        """Each rank's as bytes: uint8 of shape [bytes]."""
+        return [piece.tensor for piece in self.pieces]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one rank's."""
+        return self.pieces[0].tensor.nbytes
+
+    @property
+    def device(self) -> torch.device:
+        """Where those that count lie."""
+        return self.pieces[0].tensor.device
+
+    def close(self) -> None:
+        """Closes the files behind the memory, which stays; others who were given them keep it too."""
+        for piece in (*self.pieces, self.judged_piece):
+            if piece is not None:
+                piece.close()
+
+    def gather(self) -> str | None:
+        """Makes `judged` what the ranks have: the parameters of any, and of statistics the mean over them all.
+
+        Returns the name of a parameter that is not the same bit for bit on all ranks, None where they agree.
+        """
+        if not self._apart:
+            return None
+        for name, *copies in _alike(nn.Module.named_parameters, self._models):
+            if any(not _same(copies[0], other) for other in copies):
+                return name
+        with torch.no_grad():
+            for mine, first in zip(self.judged.parameters(), self._models[0].parameters(), strict=True):
+                mine.copy_(first)
+            own = dict(self.judged.named_buffers())
+            for name, *copies in _alike(nn.Module.named_buffers, self._models):
+                mean = copies[0].is_floating_point() and any(not _same(copies[0], other) for other in copies)
+                here = [each.to(copies[0].device) for each in copies]
+                own[name].copy_(torch.stack(here).mean(dim=0) if mean else copies[0])
+        return None
+
+
+def share(model: nn.Module) -> Piece:
+    """Moves a model's tensors into new shared memory on their device; that is the caller's to close."""
+    tensors = _tensors(model)
+    device = tensors[0].device if tensors else torch.device("cpu")
+    piece = Piece.create(size_of(model), device)
+    _lay(model, piece.tensor, fill=True)
+    return piece
+
+
+def adopt(model: nn.Module, memory: Tensor) -> None:
+    """Gives a model the tensors of one like it that was `share`d, from all of that piece as bytes."""
+    _lay(model, memory, fill=False)
+
+
+def size_of(model: nn.Module) -> int:
+    """Bytes of the memory that holds a model's tensors."""
+    return sum(_room(tensor) for tensor in _tensors(model)) or _ALIGNMENT
+
+
+def _lay(model: nn.Module, piece: Tensor, *, fill: bool) -> None:
+    start = 0
+    for tensor in _tensors(model):
+        place = piece[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+        if fill:
+            place.copy_(tensor.detach())
+        tensor.data = place
+        start += _room(tensor)
+
+
+def _alike(named: Callable[[nn.Module], Iterator[tuple[str, Tensor]]], models: list[nn.Module]) -> Iterator[Any]:
+    """For each name its tensors in all models: (name, tensor, ...)."""
+    for found in zip(*map(named, models), strict=True):
+        yield found[0][0], *(tensor for _, tensor in found)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same bits, which those that are no numbers may do, too."""
+    bits = [tensor.detach().reshape(-1).view(torch.uint8).to(one.device) for tensor in (one, other)]
+    return torch.equal(*bits)
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
+def _room(tensor: Tensor) -> int:
+    return -(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT

@@ -1,0 +1,1 @@
+"""What is to be run, and by which rules: trials, seeds, budgets, and when a trial may stop."""

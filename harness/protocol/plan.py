@@ -1,0 +1,252 @@
+"""What a bench has to run: submissions x workloads x studies x trials, minus what is recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from array import array
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from harness.protocol.place import Place
+from harness.protocol.rules import BUDGET_FACTOR, DEFAULT_STOP, DEFAULT_SUBMISSIONS
+from harness.protocol.stopping import NEVER, StopRule
+from harness.system import machine
+from harness.system.layout import SINGLE, Layout
+from harness.system.machine import ROOT
+from harness.system.sandbox import DEFAULT_LIMITS, Limits
+from submissions.registry import SubmissionRef
+from workloads.base import Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the user asked for. `trials` counts hyperparameter points a study; `results` and `data` are folders.
+
+    `variants` counts the variants to be drawn; `variant_seed` None draws them with the seed of the results folder.
+    `checkpoint_s` is how often a trial keeps where it stands. `hardware` is the fingerprint of the nodes to measure
+    on, None for those with the most devices. `stop` names the policy by which trials stop before
+    their budget, one of harness.protocol.racing.POLICIES. `layout` is that of each trial.
+    """
+
+    suite: str = "mini"
+    submissions: tuple[str, ...] = DEFAULT_SUBMISSIONS
+    workloads: tuple[str, ...] | None = None
+    variants: int = 0
+    variant_seed: int | None = None
+    studies: int = 3
+    trials: int = 1
+    ruleset: str = "self"
+    seed: int = 0
+    stop: str = DEFAULT_STOP
+    results: Path = ROOT / "results"
+    data: Path = ROOT / ".data"
+    ray_address: str | None = None
+    hardware: str | None = None
+    limits: Limits = DEFAULT_LIMITS
+    checkpoint_s: float = 60.0
+    layout: Layout = SINGLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What to run. Times in seconds of submission time.
+
+    Evaluations come every `evaluation_period_s`, or every `evaluate_every` steps where that is given, or at the
+    steps `borders`, of which the last ends the trial, whatever the clock says. `rule` may stop the trial before its
+    budget. `hp` overrides the ruleset's point. Without `stop_at_target` the trial goes on to its budget or to
+    `max_steps`. `hidden` are folders that a submission must not read. `checkpoint` is the file in which the trial
+    keeps where it stands, every `checkpoint_every_s` seconds on the wall, None for nowhere. `code` is the
+    version of Pacer that ordered it, None for the one that runs it: nodes of a cluster get the code without git.
+    """
+
+    suite: str
+    workload: str
+    submission: SubmissionRef
+    ruleset: str
+    seed: int
+    study: int
+    trial: int
+    budget_s: float
+    evaluation_period_s: float
+    data: Path
+    rule: StopRule = NEVER
+    max_steps: int | None = None
+    evaluate_every: int | None = None
+    borders: tuple[int, ...] = ()
+    stop_at_target: bool = True
+    hp: Mapping[str, Any] | None = None
+    limits: Limits = DEFAULT_LIMITS
+    hidden: tuple[Path, ...] = ()
+    checkpoint: Path | None = None
+    checkpoint_every_s: float = 60.0
+    code: str | None = None
+    layout: Layout = SINGLE
+
+    @property
+    def place(self) -> Place:
+        """Which of its bench's trials it is."""
+        return Place(self.workload, self.submission.name, self.study, self.trial)
+
+    def key(self, workload: Workload, fingerprint: str) -> tuple[str | int, ...]:
+        """The key that this trial's record will have on hardware of this fingerprint."""
+        return (
+            self.suite, self.workload, results_hash(workload), self.submission.name, self.submission.hash,
+            self.ruleset, self.seed, self.study, self.trial, fingerprint,
+        )  # fmt: skip
+
+
+def checkpoint_path(settings: Settings, key: tuple[str | int, ...]) -> Path:
+    """The file in which a trial that was not finished keeps where it stands, by the key of its record."""
+    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
+    return settings.results.absolute() / settings.suite / "checkpoints" / f"{name}.checkpoint"
+
+
+def results_hash(workload: Workload) -> str:
+    """Names a workload together with its target: results under another one are other results."""
+    return f"{workload.definition()}@{workload.target}"
+
+
+class Recorded(Container[tuple[str | int, ...]]):
+    """The keys of those trials of some settings that are recorded: one byte for each that is asked for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        workloads: Sequence[Workload],
+        submissions: Sequence[SubmissionRef],
+        fingerprint: str,
+    ) -> None:
+        self._settings = settings
+        self._fingerprint = fingerprint
+        self._cells = {
+            (workload.name, results_hash(workload), submission.name, submission.hash): number
+            for number, (workload, submission) in enumerate(product(workloads, submissions))
+        }
+        self._there = bytearray(len(self._cells) * settings.studies * settings.trials)
+
+    def add(self, key: tuple[str | int, ...]) -> None:
+        """Notes that a record has this key, if it is one of those."""
+        if (place := self._place(key)) is not None:
+            self._there[place] = True
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, tuple) and (place := self._place(key)) is not None and bool(self._there[place])
+
+    def __len__(self) -> int:
+        return sum(self._there)
+
+    @property
+    def wanted(self) -> int:
+        """How many trials the settings ask for."""
+        return len(self._there)
+
+    @property
+    def missing(self) -> int:
+        """How many of them are not recorded."""
+        return self.wanted - len(self)
+
+    def _place(self, key: tuple[str | int, ...]) -> int | None:
+        suite, workload, workload_hash, submission, submission_hash, ruleset, seed, study, trial, fingerprint = key
+        wanted = self._settings
+        if (suite, ruleset, seed, fingerprint) != (wanted.suite, wanted.ruleset, wanted.seed, self._fingerprint):
+            return None
+        cell = self._cells.get((workload, workload_hash, submission, submission_hash))
+        if cell is None or not (0 <= study < wanted.studies and 0 <= trial < wanted.trials):
+            return None
+        return (cell * wanted.studies + study) * wanted.trials + trial
+
+
+class Plan(Sequence[Trial]):
+    """Trials to run, each made when it is asked for: four bytes a trial, so that a bench of 100,000 is as small as
+    one of 100."""
+
+    def __init__(
+        self, numbers: Sequence[int], make: Callable[[int], Trial], workload: Callable[[int], str]
+    ) -> None:
+        """`make` and `workload` give the trial of a number, and its workload."""
+        self._numbers = array("I", numbers)
+        self._make = make
+        self._workload = workload
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self._numbers[place]
+        return [self._make(n) for n in found] if isinstance(place, slice) else self._make(found)
+
+    def sizes(self) -> dict[str, tuple[int, float]]:
+        """How many trials there are on each workload, and the budget of one in seconds."""
+        first: dict[str, int] = {}
+        counts: Counter[str] = Counter()
+        for number in self._numbers:
+            name = self._workload(number)
+            counts[name] += 1
+            first.setdefault(name, number)
+        return {name: (count, self._make(first[name]).budget_s) for name, count in counts.items()}
+
+
+def plan(
+    settings: Settings,
+    workloads: Sequence[Workload],
+    submissions: Sequence[SubmissionRef],
+    seconds_per_step: Mapping[str, float],
+    recorded: Container[tuple[str | int, ...]],
+    fingerprint: str,
+) -> Plan:
+    """The trials to run, whole studies first, so that a board made half-way compares like with like.
+
+    `seconds_per_step` is the reference's, by workload name. Workloads count alike, so the cheapest decide most of
+    the scores per device-hour: within a study they come first. In the last one the longest do, so that no device
+    ends the bench alone with a long one.
+    """
+    ordered = sorted(workloads, key=lambda w: w.step_hint * seconds_per_step[w.name])
+    code = machine.code_version()
+    shape = settings.studies, settings.trials, len(ordered), len(submissions)
+    names = [(w.name, results_hash(w)) for w in ordered], [(s.name, s.hash) for s in submissions]  # dear to make
+
+    def key(number: int) -> tuple[str | int, ...]:
+        study, trial, w, s = _places(number, shape)
+        return (
+            settings.suite, *names[0][w], *names[1][s], settings.ruleset, settings.seed, study, trial, fingerprint,
+        )  # fmt: skip
+
+    def make(number: int) -> Trial:
+        study, trial, w, s = _places(number, shape)
+        pace = seconds_per_step[ordered[w].name]
+        return Trial(
+            suite=settings.suite,
+            workload=ordered[w].name,
+            submission=submissions[s],
+            ruleset=settings.ruleset,
+            seed=settings.seed,
+            study=study,
+            trial=trial,
+            budget_s=BUDGET_FACTOR[settings.ruleset] * ordered[w].step_hint * pace,
+            evaluation_period_s=ordered[w].steps_per_evaluation * pace,
+            data=settings.data,
+            limits=settings.limits,
+            hidden=(settings.results.absolute(),),
+            code=code,
+            layout=settings.layout,
+            checkpoint=checkpoint_path(settings, key(number)),
+            checkpoint_every_s=settings.checkpoint_s,
+        )
+
+    missing = [number for number in range(math.prod(shape)) if key(number) not in recorded]
+    return Plan(missing, make, lambda number: ordered[_places(number, shape)[2]].name)
+
+
+def _places(number: int, shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The study, trial, workload and submission of a number, the last one counting fastest; the workloads of the
+    last study backwards."""
+    rest, s = divmod(number, shape[3])
+    rest, w = divmod(rest, shape[2])
+    study, trial = divmod(rest, shape[1])
+    return study, trial, shape[2] - 1 - w if study == shape[0] - 1 else w, s

@@ -1,0 +1,86 @@
+"""What a running bench knows of its trials so far, and the rules that its stopping policy makes of that."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from harness.protocol.plan import Settings, Trial, results_hash
+from harness.protocol.rules import REFERENCE
+from harness.protocol.stopping import (
+    AllOf,
+    Finished,
+    Missed,
+    OwnStudy,
+    Policy,
+    Start,
+    StopRule,
+    exact,
+    finished,
+    forecast,
+)
+from harness.records import Record, Stored
+from submissions.registry import SubmissionRef
+from workloads.base import Workload
+
+POLICIES: dict[str, Policy] = {
+    "own-study": OwnStudy(),
+    "missed": AllOf((OwnStudy(), Missed())),
+    "exact": exact(REFERENCE),
+    "forecast": forecast(exact(REFERENCE)),
+}
+"""By the name in the settings, the most careful first."""
+
+_LOOK_AT_CURVES = {"forecast"}
+"""Those that do; the others are spared the memory."""
+
+
+class Race:
+    """The finished trials of a bench's own submissions and workloads, and its policy."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        workloads: Sequence[Workload],
+        submissions: Sequence[SubmissionRef],
+        fingerprint: str,
+        recorded: Iterable[Stored] = (),
+    ) -> None:
+        self._policy = POLICIES[settings.stop]
+        self._curves = settings.stop in _LOOK_AT_CURVES
+        self._fingerprint = fingerprint
+        self._settings = settings
+        self._workloads = {workload.name: workload for workload in workloads}
+        self._bases = {workload.variant_of for workload in workloads}
+        self._versions = {(s.hash, results_hash(w)) for s in submissions for w in workloads}
+        self._cells: defaultdict[tuple[str, str], list[Finished]] = defaultdict(list)
+        for each in recorded:
+            self.remember(each)
+
+    def remember(self, recorded: Stored) -> None:
+        """Takes in a trial that was recorded before, if it is of the submissions and workloads as they are now."""
+        record = recorded.record
+        own = (record.submission_hash, record.workload_hash) in self._versions
+        if own and record.fingerprint == self._fingerprint and record.ruleset == self._settings.ruleset:
+            self.note(recorded.whole() if self._curves else record)
+
+    def note(self, record: Record) -> None:
+        """Takes in a trial that has finished."""
+        self._cells[record.submission, record.workload].append(finished(record, curve=self._curves))
+
+    def rule(self, trial: Trial) -> StopRule:
+        """When a trial that is about to start may stop."""
+        workload = self._workloads[trial.workload]
+        start = Start(
+            submission=trial.submission.name,
+            workload=trial.workload,
+            seed=trial.seed,
+            study=trial.study,
+            studies=self._settings.studies,
+            trials=self._settings.trials,
+            higher_is_better=workload.metric.higher_is_better,
+            budget_s=trial.budget_s,
+            variant_of=workload.variant_of,
+            has_variants=trial.workload in self._bases,
+        )
+        return self._policy.rule(start, self._cells)

@@ -1,0 +1,201 @@
+"""The machine at hand: its devices, GPUs or else cores, and the fingerprint under which times compare."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from harness.errors import UsageError
+from harness.system import gpus
+from harness.system.gpus import Gpu
+from harness.system.layout import SINGLE, Layout
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The project's folder."""
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
+_PINNED_PACKAGES = ("torch", "numpy", "scipy", "ray", "mlflow", "schedulefree", "pytorch_optimizer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What a time depends on. `fingerprint` is twelve hex digits; times compare only under the same one."""
+
+    processor: str
+    cores: int
+    device: str
+    torch: str
+
+    @property
+    def fingerprint(self) -> str:
+        facts = f"{self.processor}|{self.cores}|{self.device}|{self.torch}|{platform.machine()}|{sys.platform}"
+        return hashlib.sha256(facts.encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        return f"{self.device} of {self.processor} ({self.cores} cores), torch {self.torch}"
+
+
+def hardware(layout: Layout = SINGLE, kinds: Sequence[Gpu] | None = None) -> Hardware:
+    """The hardware that a trial has here: GPUs where there are some, else CPU cores with one thread each.
+
+    Another layout is as good as other hardware: times do not compare. `kinds` are the machine's GPUs, None for
+    those that this process may use.
+    """
+    kinds = gpus.usable() if kinds is None else kinds
+    one = f"1 {kinds[0].name}" if kinds else "1 CPU core"
+    device = one if layout.devices == 1 else f"{layout.devices} x {one}"
+    device += f" on {layout.machines} machines" if layout.machines > 1 else ""
+    device += ", compiled" if layout.compiled else ""
+    return Hardware(processor=_processor(), cores=psutil.cpu_count() or 1, device=device, torch=version("torch"))
+
+
+@functools.cache
+def usable_cores() -> tuple[int, ...]:
+    """One logical CPU of each physical core that this process may use, by number."""
+    if not hasattr(os, "sched_getaffinity"):
+        return tuple(range(psutil.cpu_count(logical=False) or 1))
+    chosen: dict[str, int] = {}
+    for cpu in sorted(os.sched_getaffinity(0)):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        core = siblings.read_text() if siblings.exists() else str(cpu)
+        chosen.setdefault(core, cpu)
+    return tuple(chosen.values())
+
+
+def pin(core: int) -> None:
+    """Keeps this process, and those that it starts, on one core, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+
+
+def keep_freed_memory() -> None:
+    """Makes the allocator keep what a step frees for the next one, where it is glibc's.
+
+    Left alone, it gives the memory of large activations back at the end of a step, and the kernel's page faults for
+    getting it again take up to a tenth of the next one: a cost that depends on the process's past and is no
+    submission's work.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)  # the most that it takes
+        library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        library.mallopt(_M_TOP_PAD, 64 * 2**20)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """What one rank of a trial runs on: a GPU, by its unique id, or else a core, None for any."""
+
+    core: int | None = None
+    gpu: str | None = None
+
+    def __str__(self) -> str:
+        return f"GPU {self.gpu[4:12]}" if self.gpu is not None else f"core {self.core}"
+
+
+def device_count() -> int:
+    """How many devices this process may use: GPUs where there are some, else cores."""
+    return len(gpus.usable()) or len(usable_cores())
+
+
+@contextlib.contextmanager
+def exclusive_devices(count: int) -> Iterator[tuple[Device, ...]]:
+    """Devices that no other trial on this machine uses, in this bench or another one. This process is pinned to the
+    first of them, or, where they are GPUs, sees no other ones.
+
+    Who needs several keeps those that it has found, so that it is not passed by for ever; only one at a time does,
+    so that no two wait for each other. The operating system frees them when the process dies, however it dies.
+    Raises UsageError for more than there are.
+    """
+    there = [Device(gpu=gpu.uuid) for gpu in gpus.usable()] or [Device(core=core) for core in usable_cores()]
+    if count > len(there):
+        kind = "CPU core" if there[0].gpu is None else "GPU"
+        raise UsageError(
+            f"{count} devices were asked for, and there are {len(there)} here, a {kind} each; "
+            f"type: DEVICES={len(there)}"
+        )
+    folder = Path(tempfile.gettempdir()) / f"pacer-cores-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    found: list[Device] = []
+    alone = FileLock(folder / "several.lock").acquire(poll_interval=0.05) if count > 1 else contextlib.nullcontext()
+    with contextlib.ExitStack() as held:
+        with alone:
+            while len(found) < count:
+                for device in there:
+                    if len(found) < count and device not in found:
+                        lock = FileLock(folder / f"{device.gpu or device.core}.lock")
+                        with contextlib.suppress(Timeout):
+                            lock.acquire(blocking=False)
+                            held.callback(lock.release)
+                            found.append(device)
+                if len(found) < count:
+                    time.sleep(0.05)
+        if found[0].core is not None:
+            pin(found[0].core)
+        else:
+            gpus.show_only([device.gpu for device in found if device.gpu is not None])
+        yield tuple(found)
+
+
+def stop_being_nice() -> None:
+    """Puts this process, and what it starts, at the usual priority where the system lets it: a worker of
+    `ray start` gives way to everything else on its machine, and what it would time then is the others."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, min(0, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
+def writable(folder: Path) -> Path:
+    """The folder, made if need be; where this machine allows no such place, one in this user's cache instead."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        folder = Path.home() / ".cache" / "pacer" / folder.name.lstrip(".")
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on, those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in _PINNED_PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+@functools.cache
+def code_version() -> str:
+    """The commit of this code, with "+dirty" where files differ from it, or "unknown" outside a clone."""
+    try:
+        run = functools.partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, check=True, timeout=10)
+        commit = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+        return commit + ("+dirty" if run(["git", "status", "--porcelain"]).stdout.strip() else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _processor() -> str:
+    facts: dict[str, str] = {}
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            key, _, value = line.partition(":")
+            facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    model = "-".join(facts[k] for k in ("cpu family", "model", "stepping") if k in facts)
+    return f"{name} {model}".strip()

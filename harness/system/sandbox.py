@@ -1,0 +1,305 @@
+"""What the kernel keeps a player from: files, network, other processes, and more than its share of the machine.
+
+All of it is what an ordinary user may ask for: Landlock, seccomp, namespaces and resource limits, none of which can
+be taken back by the process that entered them. Where a kernel lacks a part, the record and the board say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import platform
+import resource
+import socket
+import struct
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import psutil
+
+from harness.system import gpus
+from harness.system.machine import ROOT
+
+try:
+    from py_landlock import AccessFs, Landlock, LandlockError, get_abi_version
+except ImportError:  # not made for this system
+    Landlock = None
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # of linux/sched.h
+_SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40  # of linux/sockios.h and linux/if.h
+_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2  # of linux/prctl.h and linux/seccomp.h
+_SETS_AFFINITY = {"x86_64": (0xC000003E, 203), "aarch64": (0xC00000B7, 122)}
+"""What Linux calls an architecture in audits, and the number of sched_setaffinity there."""
+
+_SCOPES_SINCE = 6
+_NETWORK_SINCE = 4
+_SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/nix/store", "/sys/devices/system")
+_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group")
+_FILES += ("/dev/urandom", "/dev/random", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo")
+_CARDS = ("/sys/bus/pci/devices",)
+"""Where gloo looks for the kinds of the machine's cards, and fails where it may not."""
+
+_DRIVER = (
+    "/proc/driver/nvidia",
+    "/proc/devices",
+    "/sys/module/nvidia",
+    "/sys/devices",
+    "/proc/sys/vm",
+    "/proc/self/maps",
+)
+_OWN_THREADS = Path("/proc/self/task")
+"""Where CUDA gives its threads names, without which it does not start."""
+
+
+class Guard(StrEnum):
+    """One thing that a player is kept from."""
+
+    FILES = "files"  # reading others' files, writing any but in its scratch folder
+    PROCESSES = "processes"  # signalling processes of others, looking into them, or taking their cores
+    NETWORK = "network"
+
+
+EXPLAINED = {
+    Guard.FILES: "reading and writing your files",
+    Guard.PROCESSES: "signalling your processes and using their cores",
+    Guard.NETWORK: "the network",
+}
+"""What it is that each guard keeps a player from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one player may take. `memory_gib` holds for each of its processes, None for half of what is free when it
+    starts; `file_mib` is the size of one file; `stall_s` the seconds without a finished step.
+    """
+
+    memory_gib: float | None = None
+    processes: int = 64
+    file_mib: int = 256
+    stall_s: float = 900.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and not value > 0:
+                raise ValueError(f"the limit {name} is {value}, expected more than 0")
+
+
+DEFAULT_LIMITS = Limits()
+"""The limits that hold where none are asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Where a player lives: it may write in `scratch` alone, and read, beside the system's programs and libraries,
+    what Python imports and `packages`. Folders that lead to one of `hidden` are opened package by package.
+
+    Of `neighbours` players of a trial on this machine, itself included, each may talk to the others, and write in
+    `meeting`. Some of them may be `abroad`, on other machines: then it is not kept from the network. One that has a
+    `gpu`, by its unique id, may use the system's way to it, and sees no other.
+    """
+
+    scratch: Path
+    packages: Path | None = None
+    hidden: tuple[Path, ...] = ()
+    limits: Limits = DEFAULT_LIMITS
+    neighbours: int = 1
+    meeting: Path | None = None
+    abroad: bool = False
+    gpu: str | None = None
+
+    @property
+    def talks(self) -> bool:
+        """Whether there are others to talk to."""
+        return self.abroad or self.neighbours > 1
+
+
+def enter(cell: Cell, house: Sequence[int] = ()) -> tuple[Guard, ...]:
+    """Locks this process up for good, and what it starts; returns what it is kept from by the kernel.
+
+    It must have one thread. Environment and working directory are set to tell nothing. `house` are open files of
+    the namespaces of a neighbour that entered before, as `house_of` gives them; they are closed.
+    """
+    _forget_environment(cell.scratch)
+    if cell.gpu is not None:
+        gpus.show_only([cell.gpu])
+        os.environ["NCCL_SHM_DISABLE"] = "1"  # which would need files in /dev/shm
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # out of memory, it goes before anybody else
+    limits = cell.limits
+    memory = (
+        limits.memory_gib * 2**30 if limits.memory_gib else psutil.virtual_memory().available / 2 / cell.neighbours
+    )
+    counted_alone = not cell.abroad and (_move_in(house) if house else _leave_network(shared=cell.talks))
+    # The kernel counts the processes of a house together; the referee those of each neighbour.
+    threads = limits.processes * cell.neighbours + (0 if counted_alone else _own_threads())
+    guards = [Guard.NETWORK] if counted_alone else []
+    stays = _stay_on_core()
+    guards += [guard for guard in _confine(cell) if stays or guard is not Guard.PROCESSES]
+    if cell.gpu is not None:
+        memory = resource.RLIM_INFINITY  # CUDA reserves far more than it ever takes
+    for kind, most in (
+        (resource.RLIMIT_DATA, int(memory)),
+        (resource.RLIMIT_FSIZE, limits.file_mib * 2**20),
+        (resource.RLIMIT_NPROC, threads),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(ValueError, OSError):  # below it already
+            resource.setrlimit(kind, (most, most))
+    return tuple(sorted(guards))
+
+
+def available() -> tuple[Guard, ...]:
+    """What players on this machine are kept from: a process of this one's tries it."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException), tempfile.TemporaryDirectory() as scratch:
+            os.write(writer, " ".join(enter(Cell(scratch=Path(scratch)))).encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader) as answer:
+        words = answer.read().split()
+    os.waitpid(child, 0)
+    return tuple(Guard(word) for word in words)
+
+
+def _forget_environment(scratch: Path) -> None:
+    os.chdir(scratch)
+    os.environ.clear()
+    home = str(scratch)
+    os.environ.update(
+        HOME=home, TMPDIR=home, XDG_CACHE_HOME=home, TORCHINDUCTOR_CACHE_DIR=home, USER="player", LANG="C.UTF-8",
+        PATH="/usr/local/bin:/usr/bin:/bin", OMP_NUM_THREADS="1",
+    )  # fmt: skip
+    tempfile.tempdir = None
+
+
+def _leave_network(*, shared: bool) -> bool:
+    """Whether this process is in a network of its own now, in which there is nothing, or, `shared`, loopback."""
+    if sys.platform != "linux":
+        return False
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+        return False
+    if shared:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            request = struct.pack("16sh22x", b"lo", _IFF_UP | _IFF_RUNNING)
+            fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
+    return True
+
+
+def _move_in(house: Sequence[int]) -> bool:
+    """Enters the namespaces of a neighbour. Raises OSError."""
+    setns = ctypes.CDLL(None, use_errno=True).setns
+    for namespace in house:
+        if setns(namespace, 0) != 0:
+            raise OSError(ctypes.get_errno(), "a player could not move in with its neighbour")
+        os.close(namespace)
+    return True
+
+
+def house_of(pid: int) -> list[int]:
+    """Open files of the namespaces that a process has entered, the caller's to close; none where it has not."""
+    try:
+        if os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
+            return []
+        return [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in ("user", "net")]
+    except OSError:
+        return []
+
+
+def _confine(cell: Cell) -> Iterator[Guard]:
+    """Enters a Landlock domain, yields what it keeps this process from."""
+    if Landlock is None:
+        return
+    try:
+        version = get_abi_version()
+        domain = Landlock(strict=False)
+        readable = [*_existing(_SYSTEM), *_existing(_FILES), *_python((ROOT, *cell.hidden))]
+        if cell.talks:
+            readable += [*_existing(_CARDS), *Path(_CARDS[0]).glob("*/class")]
+        for place in (*readable, cell.scratch, *filter(None, (cell.packages, cell.meeting))):
+            directory = AccessFs.READ_DIR if place.is_dir() else AccessFs(0)
+            domain.add_path_rule(place, access=AccessFs.READ_FILE | AccessFs.EXECUTE | directory)
+        domain.allow_write(cell.scratch)
+        if cell.meeting is not None:
+            domain.allow_write(cell.meeting)
+        if cell.talks:
+            domain.allow_all_network()  # its own, where there are namespaces
+        domain.add_path_rule(os.devnull, access=AccessFs.READ_FILE | AccessFs.WRITE_FILE)
+        for file in _gpu_files() if cell.gpu is not None else ():
+            access = AccessFs.READ_FILE | (AccessFs.READ_DIR if file.is_dir() else AccessFs(0))
+            if file.is_relative_to("/dev"):
+                access |= AccessFs.WRITE_FILE | AccessFs.IOCTL_DEV
+            domain.add_path_rule(file, access=access)
+        if cell.gpu is not None and _OWN_THREADS.exists():
+            domain.add_path_rule(_OWN_THREADS, access=AccessFs.WRITE_FILE | AccessFs.TRUNCATE)
+        domain.apply()
+    except (LandlockError, OSError):
+        return
+    yield Guard.FILES
+    if version >= _SCOPES_SINCE:
+        yield Guard.PROCESSES
+
+
+def _gpu_files() -> list[Path]:
+    """What CUDA opens: the driver's devices, and where it looks for what kind of machine and process it is in."""
+    return [*Path("/dev").glob("nvidia*"), *_existing(_DRIVER), *_existing(_CARDS)]
+
+
+def _stay_on_core() -> bool:
+    """Has the kernel refuse to move this process, and what it starts, to other cores; returns whether it does."""
+    if sys.platform != "linux" or platform.machine() not in _SETS_AFFINITY:
+        return False
+    architecture, number = _SETS_AFFINITY[platform.machine()]
+    load, if_equal, if_above, answer = 0x20, 0x15, 0x35, 0x06  # of linux/bpf_common.h
+    refuse, allow = 0x00050000 | errno.EPERM, 0x7FFF0000
+    steps = (
+        (load, 0, 0, 4),  # the call's architecture
+        (if_equal, 0, 3, architecture),  # calls of another one have other numbers, and are refused
+        (load, 0, 0, 0),  # its number
+        (if_above, 1, 0, 0x40000000),  # so have those of x32
+        (if_equal, 0, 1, number),
+        (answer, 0, 0, refuse),
+        (answer, 0, 0, allow),
+    )
+    filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(filters)))
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+    return (
+        prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+        and prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program), 0, 0) == 0
+    )
+
+
+def _existing(paths: Sequence[str]) -> list[Path]:
+    return [Path(path) for path in paths if Path(path).exists()]
+
+
+def _python(hidden: Sequence[Path]) -> list[Path]:
+    """Where Python and all that can be imported lie; of a folder that leads to a hidden one, its packages alone."""
+    places = {Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))}
+    for entry in [str(ROOT), *filter(None, sys.path)]:
+        place = Path(entry).resolve()
+        if any(folder.resolve().is_relative_to(place) for folder in hidden):
+            places |= {file.parent for file in place.glob("*/__init__.py")} | set(place.glob("*.py"))
+        elif place.exists():
+            places.add(place)
+    return sorted(places)
+
+
+def _own_threads() -> int:
+    """Threads of this process's user, among which the system counts a player's where it has no namespace."""
+    count = 0
+    for process in psutil.process_iter(["uids", "num_threads"]):
+        if process.info["uids"] and process.info["uids"].real == os.getuid():
+            count += process.info["num_threads"] or 0
+    return count

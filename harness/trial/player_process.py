@@ -1,0 +1,215 @@
+"""The end of a player that runs on this machine: starting, stopping and continuing it, and the messages in between.
+
+Players are forked from a server process that has torch loaded already, so that one starts in milliseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import struct
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from harness.player import messages, shared
+from harness.player.messages import Failed, Leave, MessageError, Saved
+from harness.player.piece import Piece
+from harness.player.player import Part, play, send_files
+from harness.player.ranks import DUE, PAGE_BYTES, WAITING
+from harness.records import Failure
+from harness.system import processes, sandbox
+from harness.trial.player_end import EXIT, Disturbed, PlayerEnd, PlayerGone
+
+_STUCK_S = 30
+"""Seconds after which half a message, or one that is not taken, is given up."""
+
+_PAUSED_CPU_S = 0.001
+_OUTPUT_SHOWN = 2_000
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+# torch._dynamo is imported by the first optimizer that is made; that takes seconds and is no submission's work.
+_CONTEXT.set_forkserver_preload(["torch", "torch._dynamo", "harness.player.player"])
+
+
+class PlayerProcess(PlayerEnd):
+    """A player that runs on this machine. As a context manager it leaves no process behind."""
+
+    def __init__(self, part: Part) -> None:
+        super().__init__(part.rank, part.ranks)
+        processes.adopt_orphans()
+        self._limits = part.cell.limits
+        self._connection, theirs = _CONTEXT.Pipe()
+        their_lifeline, self._lifeline = _CONTEXT.Pipe(duplex=False)
+        self._process = _CONTEXT.Process(target=play, args=(theirs, their_lifeline))
+        fork(self._process)
+        _give_up_after(self._connection, _STUCK_S)
+        theirs.close()
+        their_lifeline.close()
+        self._not_its = processes.children(os.getpid())
+        self._tree = processes.ProcessTree(self._process.pid)
+        self._cpu_s = 0.0
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the player
+        page = shared.create(PAGE_BYTES)
+        self._page = shared.attach(page)
+        with contextlib.suppress(ConnectionError, BlockingIOError):  # a dead player is noticed at the next message
+            send_files(self._connection, [self._output.fileno(), page])
+            self._connection.send(part)
+        os.close(page)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tree.kill()
+        self._process.kill()
+        self._process.join()
+        while orphans := processes.children(os.getpid()) - self._not_its:
+            for pid in orphans:
+                processes.ProcessTree(pid).kill()
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+        self._connection.close()
+        self._lifeline.close()
+        self._output.close()
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
+    @property
+    def channels(self) -> list[Any]:
+        return [self._connection, self._process.sentinel]
+
+    @property
+    def waits_for_others(self) -> bool:
+        return bool(self._page[WAITING])
+
+    def look(self) -> None:
+        if self._tree.exceeds(self._limits.processes):
+            text = f"it runs more than the {self._limits.processes} processes that are allowed"
+            raise self.failed("TooManyProcesses", text)
+
+    def hear(self) -> None:
+        if not self._connection.poll(0):  # what the player started may hold the connection open
+            raise self._obituary()
+        try:
+            message = messages.read(self._connection.recv_bytes(messages.LONGEST))
+        except (EOFError, ConnectionError):
+            raise self._obituary() from None
+        except (OSError, MessageError) as error:
+            raise self.broke_rules(str(error)) from None
+        if isinstance(message, Failed):
+            raise self.gone(replace(message.failure, output=self.printed()))
+        self.take(message)
+
+    def house(self, first: PlayerProcess) -> None:
+        """Lets a player that is not the first of its trial move in with that one."""
+        namespaces = sandbox.house_of(first.pid)
+        with contextlib.suppress(ConnectionError, BlockingIOError):
+            send_files(self._connection, namespaces)
+        for namespace in namespaces:
+            os.close(namespace)
+
+    def invite(self, host: str, port: int) -> None:
+        with contextlib.suppress(ConnectionError, BlockingIOError):
+            self._say([host, port])
+
+    def place(self, piece: Piece) -> None:
+        self._piece = piece
+
+    def bring(self) -> None:
+        pass  # it is the memory that the player trains in
+
+    def hand_over(self, arrays: Sequence[Path]) -> None:
+        with contextlib.ExitStack() as opened, contextlib.suppress(ConnectionError, BlockingIOError):
+            files = [opened.enter_context(path.open("rb")) for path in arrays]
+            self._say([path.stem for path in arrays])
+            send_files(self._connection, [self._piece.descriptor, *(file.fileno() for file in files)])
+
+    def ask_for_evaluation(self) -> None:
+        self._page[DUE] = 1
+
+    def proceed(self, leave: Leave) -> None:
+        self._page[DUE] = 0
+        with contextlib.suppress(ConnectionError, BlockingIOError):
+            self._say(asdict(leave))
+
+    def state(self, most: int) -> bytes | None:
+        with contextlib.suppress(ConnectionError, BlockingIOError):
+            self._say({"most": most})
+        if not self.ready_within(self._limits.stall_s):
+            raise self.gone(Failure(hook="state_dict", kind="Timeout", message="saving its state did not end"))
+        if self.expect(Saved).reason is not None:
+            return None
+        try:
+            return self._connection.recv_bytes(most)
+        except (EOFError, ConnectionError):
+            raise self._obituary() from None
+        except OSError as error:
+            text = f"its state could not be read ({error}), expected at most {most} bytes"
+            raise self.broke_rules(text) from None
+
+    def restore(self, state: bytes) -> None:
+        with contextlib.suppress(ConnectionError, BlockingIOError):
+            self._connection.send_bytes(state)
+
+    def freeze(self) -> None:
+        try:
+            self._tree.stop()
+        except processes.Unstoppable as error:
+            raise self.failed("TooManyProcesses", str(error)) from None
+        self._cpu_s = self._tree.cpu_s()
+
+    def thaw(self) -> None:
+        ran_s = self._tree.cpu_s() - self._cpu_s
+        if ran_s > _PAUSED_CPU_S:
+            text = f"it ran for {ran_s:.3f} s while it was stopped and its clock stood still"
+            raise self.failed("ClockCheat", text)
+        self._tree.resume()
+
+    def _say(self, what: Any) -> None:
+        self._connection.send_bytes(json.dumps(what).encode())
+
+    def printed(self) -> str | None:
+        size = os.fstat(self._output.fileno()).st_size
+        end = os.pread(self._output.fileno(), 4 * _OUTPUT_SHOWN, max(0, size - 4 * _OUTPUT_SHOWN))
+        return messages.printable(end.decode(errors="replace")[-_OUTPUT_SHOWN:]) or None
+
+    def _obituary(self) -> PlayerGone:
+        self._process.join(5.0)
+        code = self._process.exitcode
+        if code is None:
+            text = "the player closed its connection"
+        elif code < 0:
+            text = f"the player was killed by {signal.Signals(-code).name}"
+        else:
+            text = f"the player exited with code {code}"
+        return self.failed(EXIT, text)
+
+
+def fork(process: BaseProcess) -> None:
+    """Starts a process from the server. Raises Disturbed where that is gone, as on a node that is just dying."""
+    # multiprocessing would run the parent's main script again in each child; for a Ray worker that is Ray's.
+    vars(sys.modules["__main__"]).pop("__file__", None)
+    try:
+        process.start()
+    except (EOFError, ConnectionError) as error:
+        raise Disturbed(f"the server that players are forked from is gone: {error}") from error
+
+
+def _give_up_after(connection: Connection, seconds: int) -> None:
+    """Makes reading and writing raise BlockingIOError where the other side does not do its part for so long."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as channel:
+        for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            channel.setsockopt(socket.SOL_SOCKET, direction, struct.pack("ll", seconds, 0))
