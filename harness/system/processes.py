@@ -19,12 +19,14 @@ from pathlib import Path
 import psutil
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # of linux/prctl.h
-_LOOKS = 2000
-_LOOK_EVERY_S = 0.0002
+_LOOK_EVERY_S, _LOOK_OFTEN_S = 0.0002, 0.02
+_PATIENCE_S = 10.0
+"""How long processes may take to stand still: one that waits for a slow disk, or for its turn on a busy core, is
+late without any doing of its own."""
 
 
 class Unstoppable(Exception):
-    """Processes start others faster than they can be stopped."""
+    """Processes start others faster than they can be stopped, or do not stop."""
 
 
 def adopt_orphans() -> None:
@@ -63,14 +65,14 @@ class ProcessTree:
         Raises Unstoppable where that does not come to an end.
         """
         self._signal_group(signal.SIGSTOP)
-        for _ in range(_LOOKS):
-            running = [pid for pid in self._all() if not _stands_still(pid)]
-            if not running:
-                return
+        began = time.monotonic()
+        while running := [pid for pid in self._all() if not _stands_still(pid)]:
+            took = time.monotonic() - began
+            if took > _PATIENCE_S:
+                raise Unstoppable(f"{len(running)} processes still run, {took:.0f} s after they were first stopped")
             for pid in running:
                 _signal(pid, signal.SIGSTOP)
-            time.sleep(_LOOK_EVERY_S)
-        raise Unstoppable(f"{len(running)} processes still run after {_LOOKS} attempts to stop them")
+            time.sleep(_LOOK_EVERY_S if took < _LOOK_OFTEN_S else 10 * _LOOK_EVERY_S)
 
     def resume(self) -> None:
         """Lets them all go on."""

@@ -1,17 +1,21 @@
 """`make perf`: what the harness adds to a step, to a trial and to a bench, as ratios measured side by side.
 
 A step in the harness is timed against a hand-written loop with the same model, data and optimizer, interleaved in
-one run. What it spends outside the model and the optimizer is timed within the very same steps.
+one run. Each loop has a process of its own, as each player has: how fast a process is depends by some percent on
+where its memory came to lie, which is to be chance on both sides. What a step in the harness spends outside the
+model and the optimizer is timed within the very same steps.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +27,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from harness.errors import PacerError
 from harness.player import devices
 from harness.player.batches import EpochBatches
 from harness.protocol import seeds
@@ -35,6 +40,7 @@ from harness.trial.judge import initial_model
 from harness.trial.referee import run_trial
 from submissions.nadamw import NAdamW
 from submissions.registry import SubmissionRef
+from workloads import registry
 from workloads.base import Workload
 from workloads.datasets.base import open_split
 from workloads.metrics import to_device
@@ -63,6 +69,10 @@ class Timed(NAdamW):
         return time.perf_counter() - start
 """,
 )
+
+
+class PerfError(PacerError):
+    """A trial that was to be timed broke."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,22 +186,21 @@ def perf(settings: Settings, console: Console, pairs: int) -> PerfReport:
 
 
 def _step_cost(settings: Settings, workload: Workload, pairs: int, places: Sequence[Device]) -> StepCost:
-    torch.set_num_threads(1)
-    device = devices.of(places[0].gpu)
-    folder = workload.dataset.prepare(settings.data)
-    _bare_loop(workload, folder, 8, device)  # the first steps of a process are slower: a GPU loads its code then
-    wanted = max(8, round(_SECONDS_A_LOOP / _bare_loop(workload, folder, 8, device)))
+    place = places[0]
+    workload.dataset.prepare(settings.data)
+    first = 8 if place.gpu is None else 64  # the first steps of a process are slower: a GPU loads its code then
+    wanted = max(8, round(_SECONDS_A_LOOP / _bare_loop(workload, settings.data, first, place)))
     # The reference's trial ends at its horizon; a quarter as many steps again go before those that are timed.
     steps = min(wanted, workload.step_hint * 4 // 5)
     trial = _loop(settings.data, workload, steps)
     ratios, shares, paces, resumed, lost_s = [], [], [], [], []
     for pair in range(pairs):
         # The other one goes first each time, so that drift favours none.
-        before = _bare_loop(workload, folder, steps, device) if pair % 2 else None
+        before = _bare_loop(workload, settings.data, steps, place) if pair % 2 else None
         broken = _interrupted(trial, places).submission_s if pair % 2 else None
         record = run_trial(trial, places)
         pace, share = _pace(record)
-        ratios.append(pace / (before or _bare_loop(workload, folder, steps, device)))
+        ratios.append(pace / (before or _bare_loop(workload, settings.data, steps, place)))
         broken = broken or _interrupted(trial, places).submission_s
         resumed.append(broken / record.submission_s)
         lost_s.append(broken - record.submission_s)
@@ -200,17 +209,17 @@ def _step_cost(settings: Settings, workload: Workload, pairs: int, places: Seque
     return StepCost(
         step_ratio=median(ratios),
         step_ratio_quartiles=_quartiles(ratios),
-        outside_share=median(shares) if device.type == "cpu" else None,
+        outside_share=median(shares) if place.gpu is None else None,
         resume_ratio=median(resumed),
         resume_ratio_quartiles=_quartiles(resumed),
         resume_s=median(lost_s),
-        bound=_bound(workload, device),
+        bound=_bound(workload, place),
         seconds_per_step=median(paces),
     )
 
 
-def _bound(workload: Workload, device: torch.device) -> float:
-    if device.type == "cuda":
+def _bound(workload: Workload, place: Device) -> float:
+    if place.gpu is not None:
         return _GPU_STEP_BOUND
     return _SMALLEST_STEP_BOUND if workload.name == _SMALLEST else _STEP_BOUND
 
@@ -242,7 +251,13 @@ def _loop(data: Path, workload: Workload, steps: int) -> Trial:
 def _pace(record: Record) -> tuple[float, float]:
     """Seconds per step from a trial's first evaluation to its last, and the share of them outside the model and the
     optimizer."""
+    if record.failure is not None:
+        raise PerfError(
+            f"{record.workload}: the reference's trial broke ({record.failure.kind}: {record.failure.message}); "
+            "type the same command again"
+        )
     spans = [(b.time_s - a.time_s, b.step - a.step, b.train_loss) for a, b in pairwise(record.evaluations)]
+    assert record.failure is None, record.failure
     seconds, count = sum(s for s, _, _ in spans), sum(n for _, n, _ in spans)
     inside = sum(n * update_s for _, n, update_s in spans)
     return seconds / count, 1 - inside / seconds
@@ -259,9 +274,21 @@ def _interrupted(trial: Trial, places: Sequence[Device]) -> Record:
     return record
 
 
-def _bare_loop(workload: Workload, folder: Path, steps: int, device: torch.device) -> float:
+def _bare_loop(workload: Workload, data: Path, steps: int, place: Device) -> float:
     """Seconds per step of the loop that anyone would write, after a quarter as many steps to warm up."""
-    arrays = open_split(folder, "train", workload.train_examples)
+    # Players are forked from the same server.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as fresh:
+        return fresh.submit(_train, workload.scale, workload.name, data, steps, place).result()
+
+
+def _train(scale: str, name: str, data: Path, steps: int, place: Device) -> float:
+    if place.core is not None:
+        machine.pin(place.core)
+    machine.keep_freed_memory()  # as players do: it is not the harness that is measured by it
+    torch.set_num_threads(1)
+    device = devices.of(place.gpu)
+    workload = registry.find(scale, name)
+    arrays = open_split(workload.dataset.prepare(data), "train", workload.train_examples)
     model = initial_model(workload, seeds.init_seed(0, workload.name, 0, 0)).to(device)
     devices.set_products(workload.precision)
     devices.lower(model, workload.precision, device)
