@@ -199,6 +199,7 @@ def build_board(
         *doubts.about_reference(chosen, reference, at, values, by, remedy),
         *doubts.about_stopped(chosen, by),
         *doubts.about_guards(chosen),
+        *doubts.about_neighbours(chosen, by),
         *doubts.about_counts(chosen, by),
         *doubts.about_leaps(chosen, results, at),
         *unstable,

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from harness.records import Outcome
+from harness.records import BUSY_SHARE, Outcome
 from scoring import times
 from scoring.escape import plain
 from scoring.selection import Selection
@@ -72,6 +72,20 @@ def about_guards(chosen: Selection) -> list[str]:
         if lacking := sum(bool(guards) and guard not in guards for guards in known):
             warnings.append(f"partly sandboxed: {lacking} of {len(known)} trials ran without the guard {guard!r}")
     return warnings
+
+
+def about_neighbours(chosen: Selection, by: str) -> list[str]:
+    """Where other work on the same cores made times longer."""
+    known = [r for trials in chosen.cells.values() for r in trials if r.others_share is not None]
+    busy = [r for r in known if r.busy]
+    if by != "time" or not busy:
+        return []
+    worst = max(busy, key=lambda r: r.others_share or 0.0)
+    return [
+        f"busy machine: in {len(busy)} of {len(known)} trials other work took more than {BUSY_SHARE:.0%} of the "
+        f"trial's core (at worst {worst.others_share:.0%}, from {plain(worst.submission)} on {worst.workload}), so "
+        "their times are too long; end other programs, then measure anew: make bench RESULTS=another-folder"
+    ]
 
 
 def about_counts(chosen: Selection, by: str) -> list[str]:

@@ -36,11 +36,13 @@ def measure_pace(
     fingerprint: str,
     devices: int,
     run: Callable[[Sequence[Trial]], Iterable[Record]],
+    tell: Callable[[str], object] = lambda text: None,
 ) -> dict[str, float]:
     """The reference's seconds per step by workload name, measured where they are not known yet.
 
     `run` runs trials side by side; each workload gets one in each of `devices` places for a trial, so that what is
-    measured is the speed that trials have while all devices are busy. Raises PaceError where the reference breaks.
+    measured is the speed that trials have while all devices are busy. `tell` is told of other work that was in the
+    way. Raises PaceError where the reference breaks.
     """
     store, reference = PaceStore(settings.results), resolve(REFERENCE)
     known = known_pace(settings, workloads, fingerprint)
@@ -48,6 +50,7 @@ def measure_pace(
     if missing:
         orders = [_order(settings, w, reference, device) for w in missing for device in range(devices)]
         samples: dict[str, list[float]] = {w.name: [] for w in missing}
+        busy: dict[str, float] = {}
         for record in run(orders):
             if record.failure is not None or len(record.evaluations) < 2:
                 reason = record.failure.message if record.failure else record.outcome
@@ -56,9 +59,21 @@ def measure_pace(
                     f"type: make check SUBMISSION={REFERENCE}"
                 )
             samples[record.workload] += _seconds_per_step(record)
+            if record.busy and record.others_share is not None:
+                busy[record.workload] = max(record.others_share, busy.get(record.workload, 0.0))
         store.add(fingerprint, {_key(w, reference): samples[w.name] for w in missing})
+        if busy:
+            tell(_doubt(busy, settings.results))
         known = known_pace(settings, workloads, fingerprint)
     return known
+
+
+def _doubt(busy: Mapping[str, float], results: Path) -> str:
+    return (
+        f"warning: the reference was timed while other work took {max(busy.values()):.0%} of a core (on "
+        f"{', '.join(sorted(busy))}), so that budgets there are too long; to time it again, end other programs, "
+        f"delete {results / 'calibration.json'} and type the same command"
+    )
 
 
 def known_pace(settings: Settings, workloads: Sequence[Workload], fingerprint: str) -> dict[str, float]:

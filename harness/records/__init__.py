@@ -5,6 +5,7 @@ Imports neither torch nor ray, so that scoring can read records anywhere.
 
 from harness.records.brief import Stored, stored
 from harness.records.record import (
+    BUSY_SHARE,
     SCHEMA,
     Evaluation,
     Failure,
@@ -17,5 +18,5 @@ from harness.records.record import (
 )
 from harness.records.store import RecordStore
 
-__all__ = ["SCHEMA", "Evaluation", "Failure", "Outcome", "Record", "RecordStore", "Stored"]
+__all__ = ["BUSY_SHARE", "SCHEMA", "Evaluation", "Failure", "Outcome", "Record", "RecordStore", "Stored"]
 __all__ += ["compact", "finite", "from_json", "stored", "to_json"]

@@ -79,8 +79,9 @@ class Record:
     process of the referee. `reason` is the sentence on why a trial ended before it began. `parameters` counts the
     model's; `state_bytes` is what the submission keeps beside them, at the first evaluation. `guards` names what
     the kernel kept the submission from, none where it could do as it liked, None where that is not known; `resumed`
-    counts how often the trial went on from a checkpoint. `skipped` evaluations came before those that are here, in
-    an archive. `devices`, `machines` and `compiled` are those of its layout.
+    counts how often the trial went on from a checkpoint. `others_s` are the seconds that its cores, on average,
+    worked for others while its clock ran, up to the last evaluation; None where that is not known. `skipped`
+    evaluations came before those that are here, in an archive. `devices`, `machines`, `compiled`: its layout.
     """
 
     suite: str
@@ -121,6 +122,7 @@ class Record:
     state_bytes: int | None = None
     guards: tuple[str, ...] | None = None
     resumed: int = 0
+    others_s: float | None = None
     skipped: int = 0
     devices: int = 1
     machines: int = 1
@@ -162,13 +164,32 @@ class Record:
         return value >= self.target if self.higher_is_better else value <= self.target
 
     @property
+    def others_share(self) -> float | None:
+        """What others took of its cores' time, as a share of the time at its last evaluation; None for unknown."""
+        if self.others_s is None or not self.evaluations or not self.evaluations[-1].time_s:
+            return None
+        return self.others_s / self.evaluations[-1].time_s
+
+    @property
+    def busy(self) -> bool:
+        """Whether others took so much of its cores' time that it tells little of the submission."""
+        share = self.others_share
+        return self.others_s is not None and share is not None and share > BUSY_SHARE and self.others_s > _NOISE_S
+
+    @property
     def submission_s(self) -> float:
         """Submission time used by the trial."""
         return sum(seconds for account, seconds in self.ledger if account in ("setup", "training"))
 
 
-ABSENT: Mapping[str, Any] = {"skipped": 0, "devices": 1, "machines": 1, "compiled": False}
-"""What a record's line leaves out, being so in nearly all, and in all of earlier versions."""
+ABSENT: Mapping[str, Any] = {"others_s": None, "skipped": 0, "devices": 1, "machines": 1, "compiled": False}
+"""What a record's line leaves out, being so in many, and in all of earlier versions."""
+
+
+BUSY_SHARE = 0.1
+"""What others may take of the time of a trial's cores without a word of warning."""
+
+_NOISE_S = 0.1  # the system counts in ticks of 10 ms, and each evaluation ends a stretch
 
 
 def finite(value: float) -> float | None:
@@ -262,6 +283,7 @@ def compact(record: Record) -> Record:
     place = deciding(values, record.target, higher_is_better=record.higher_is_better)
     totals = _totals(record.ledger)
     failure = record.failure and replace(record.failure, traceback=None)
+    others_s = None if record.others_s is None else round(record.others_s, 4)
     return replace(
         record,
         evaluations=tuple(
@@ -270,6 +292,7 @@ def compact(record: Record) -> Record:
         skipped=record.skipped + place,
         ledger=tuple((account, round(seconds, 4)) for account, seconds in totals.items()),
         failure=failure,
+        others_s=others_s,
         **{name: round(getattr(record, name), 4) for name in _SECONDS},
     )
 

@@ -77,6 +77,31 @@ def usable_cores() -> tuple[int, ...]:
     return tuple(chosen.values())
 
 
+def core_worked_s(core: int) -> float | None:
+    """Seconds that a core, with all its hardware threads, has worked since the machine started, for whomever; those
+    that a hypervisor took from it count. In ticks of 10 ms as a rule. None where the system does not say.
+    """
+    names = {f"cpu{number}" for number in _threads(core)}
+    worked = 0
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/stat").read_text().splitlines():
+            name, *ticks = line.split()
+            if name in names:
+                user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, ticks[:8])
+                worked += user + nice + system + interrupts + soft_interrupts + stolen
+    return worked / os.sysconf("SC_CLK_TCK") if worked else None
+
+
+def _threads(core: int) -> set[int]:
+    """The logical CPUs of a physical core, by one of them."""
+    siblings = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+    found: set[int] = set()
+    for part in (siblings.read_text() if siblings.exists() else str(core)).split(","):
+        low, _, high = part.partition("-")
+        found |= set(range(int(low), int(high or low) + 1))
+    return found
+
+
 def pin(core: int) -> None:
     """Keeps this process, and those that it starts, on one core, where the system can."""
     if hasattr(os, "sched_setaffinity"):

@@ -32,6 +32,7 @@ class Course:
     state_bytes: int | None = None
     guards: tuple[str, ...] = ()
     resumed: int = 0
+    others_s: float | None = None
     started: float = field(default_factory=time.time)
     wall_before_s: float = 0.0
     wall_from: float = field(default_factory=wall_clock)
@@ -50,6 +51,7 @@ class Course:
             "evaluations": [vars(evaluation) for evaluation in self.evaluations],
             "state_bytes": self.state_bytes,
             "resumed": self.resumed,
+            "others_s": self.others_s,
             "started": self.started,
             "clock_started": self.clock_started,
             "wall_s": self.wall_s,
@@ -104,6 +106,7 @@ class Course:
             state_bytes=self.state_bytes,
             guards=self.guards,
             resumed=self.resumed,
+            others_s=self.others_s,
             devices=trial.layout.devices,
             machines=trial.layout.machines,
             compiled=trial.layout.compiled,

@@ -191,6 +191,11 @@ class PlayerEnd(AbstractContextManager["PlayerEnd"]):
     def thaw(self) -> None:
         """Lets the player go on. Raises PlayerGone where something of it ran since it was stopped."""
 
+    @property
+    def worked_s(self) -> float:
+        """Seconds of this machine's cores that it has used; in ticks."""
+        return 0.0
+
 
 def ready_among(players: Sequence[PlayerEnd], seconds: float) -> list[PlayerEnd]:
     """Those that have said something or died, once one has; none where that takes longer than so many seconds.

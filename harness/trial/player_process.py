@@ -178,6 +178,10 @@ class PlayerProcess(PlayerEnd):
             raise self.failed("ClockCheat", text)
         self._tree.resume()
 
+    @property
+    def worked_s(self) -> float:
+        return self._tree.worked_s()
+
     def _say(self, what: Any) -> None:
         self._connection.send_bytes(json.dumps(what).encode())
 

@@ -145,6 +145,11 @@ class Players:
         for player in self._all:
             player.thaw()
 
+    @property
+    def worked_s(self) -> float:
+        """Seconds of this machine's cores that they have used; in ticks."""
+        return sum(player.worked_s for player in self._all)
+
     def behind(self) -> str:
         """A name for those that keep the trial waiting, to begin a sentence with; empty where there is but one."""
         if len(self._all) == 1:

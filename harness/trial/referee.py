@@ -31,6 +31,7 @@ from harness.trial.distant import Posts
 from harness.trial.evaluators import Evaluators
 from harness.trial.judge import Judge, initial_model
 from harness.trial.keeper import FILES, Keeper
+from harness.trial.neighbours import Neighbours
 from harness.trial.parts import parts
 from harness.trial.player_end import EXIT, LOAD_TIMEOUT_S, Disturbed, PlayerGone
 from harness.trial.players import Players
@@ -81,9 +82,10 @@ def run_trial(
                 cores = [place.core for place in places[1:]]
                 helpers = Evaluators(workload, folder, weights.judged_piece, cores)
                 held.enter_context(helpers)
+            neighbours = Neighbours(places, lambda: players.worked_s)
             judge = Judge(workload=workload, weights=weights, folder=folder, validation=validation, helpers=helpers)
             try:
-                _referee(trial, judge, players, course, saved, keeper)
+                _referee(trial, judge, players, neighbours, course, saved, keeper)
             except PlayerGone as gone:
                 course.outcome, course.failure = Outcome.ERROR, gone.failure
             except (MemoryError, RuntimeError) as error:
@@ -106,7 +108,13 @@ def _where(places: Sequence[Device], ranks: int) -> list[torch.device]:
 
 
 def _referee(
-    trial: Trial, judge: Judge, players: Players, course: Course, saved: Checkpoint | None, keeper: Keeper
+    trial: Trial,
+    judge: Judge,
+    players: Players,
+    neighbours: Neighbours,
+    course: Course,
+    saved: Checkpoint | None,
+    keeper: Keeper,
 ) -> None:
     """Conducts the trial from the players' start to its outcome, which is left in `course`.
 
@@ -136,6 +144,7 @@ def _referee(
 
     # ---- the submission's clock runs from here, whenever the player can run; in a trial that goes on, once it is
     # back where it was
+    neighbours.clock_runs()
     watch.switch(Account.SETUP if saved is None else Account.CHECKPOINT)
     players.hand_over(arrays)
     if not players.ready_within(allowed := _patience(trial, course)):
@@ -143,6 +152,8 @@ def _referee(
     players.expect(Configured)
     if saved is not None:
         _take_up(saved, weights, players, course)
+        neighbours.resume(course.others_s)
+        neighbours.clock_runs()
     border = _next_border(trial, course.evaluations[-1].step if saved is not None else 0)
     watch.switch(
         Account.TRAINING
@@ -162,6 +173,8 @@ def _referee(
 
         watch.switch(Account.EVALUATION)  # ---- and stands still from here: nothing of the player can run
         time_s = watch.submission_s()
+        neighbours.clock_stands()
+        course.others_s = neighbours.taken_s
         _must_be_due(at, asked, border, course.evaluations)
         players.bring()
         _must_agree(weights.gather())
@@ -187,6 +200,7 @@ def _referee(
         save = trial.checkpoint is not None and wall_clock() - course.saved_at >= trial.checkpoint_every_s
         watch.switch(Account.PAUSED)
         players.proceed(Leave(submission_s=time_s, border=border, value=value, save=save))
+        neighbours.clock_runs()
         watch.switch(Account.TRAINING)  # ---- and runs again
         players.thaw()
         if save:
@@ -242,6 +256,7 @@ def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: Cour
     course.state_bytes = facts["state_bytes"]
     course.started, course.clock_started = facts["started"], facts["clock_started"]
     course.resumed = facts["resumed"] + 1
+    course.others_s = facts["others_s"]
     course.wall_before_s = facts["wall_s"]
     course.watch.resume(facts["ledger"])
 

@@ -101,6 +101,7 @@ def bench(settings: Settings, console: Console) -> BenchReport:
                 report.fingerprint,
                 cluster.devices,
                 lambda orders: _must_run(schedule.run(orders, cluster)),
+                tell=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
             )
         trials = plan(settings, workloads, submissions, pace, recorded, report.fingerprint)
         progress = TrialProgress(trials, cluster.devices, console)

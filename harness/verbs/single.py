@@ -34,7 +34,12 @@ def run_single(settings: Settings, study: int, point: int, console: Console) -> 
             workload.dataset.prepare(settings.data)
         with console.status("calibrating: the reference's seconds per step on this machine"):
             pace = measure_pace(
-                settings, (workload,), fingerprint, 1, lambda orders: (run_trial(order, places) for order in orders)
+                settings,
+                (workload,),
+                fingerprint,
+                1,
+                lambda orders: (run_trial(order, places) for order in orders),
+                tell=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
             )
         trial = plan(settings, (workload,), (submission,), pace, (), fingerprint)[-1]
         name = str(trial.place)

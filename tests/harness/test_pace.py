@@ -55,6 +55,22 @@ def test_it_is_measured_once_for_each_hardware(tmp_path: Path) -> None:
     assert known_pace(settings, WORKLOADS, "here")[WORKLOADS[0].name] == pytest.approx(0.2)
 
 
+def test_a_busy_machine_is_told_of(tmp_path: Path) -> None:
+    told: list[str] = []
+    calm = runner([0.2], [])
+
+    def busy(trials: Sequence[Trial]) -> list[Record]:
+        return [replace(each, others_s=0.5 * each.evaluations[-1].time_s) for each in calm(trials)]
+
+    measure_pace(Settings(results=tmp_path / "calm"), WORKLOADS, "here", 1, calm, told.append)
+    assert not told
+    measure_pace(Settings(results=tmp_path / "busy"), WORKLOADS, "here", 1, busy, told.append)
+    (text,) = told
+    assert "other work took 50%" in text
+    assert all(workload.name in text for workload in WORKLOADS)
+    assert str(tmp_path / "busy" / "calibration.json") in text
+
+
 def test_a_reference_that_breaks_is_reported(tmp_path: Path) -> None:
     broken = record(message="no", outcome="error")
     with pytest.raises(PaceError, match=r"could not be timed on .*: no; type: make check"):

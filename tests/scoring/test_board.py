@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -248,6 +249,18 @@ def test_a_board_says_what_nobody_kept_submissions_from():
     assert [line for line in part.warnings if "sandboxed" in line] == [
         f"partly sandboxed: {count} of {count} trials ran without the guard 'network'"
     ]
+
+
+def test_a_board_says_where_other_work_made_times_longer():
+    calm = table(TIMES, others_s=0.1)
+    assert board(calm).warnings == board(table(TIMES)).warnings, "a little is always there"
+    busy = [replace(r, others_s=0.3 * r.evaluations[-1].time_s) if r.submission == "muon" else r for r in calm]
+    (text,) = [line for line in board(busy).warnings if line.startswith("busy machine")]
+    assert text.startswith(
+        f"busy machine: in 6 of {len(calm)} trials other work took more than 10% of the trial's core"
+    )
+    assert "at worst 30%, from muon on" in text
+    assert not [line for line in board(busy, by="steps").warnings if line.startswith("busy machine")]
 
 
 def test_a_board_by_examples_says_whose_count_that_is():
