@@ -6,7 +6,12 @@ from harness.records import Outcome, Record
 
 
 def describe(record: Record) -> str:
-    """How a trial ended, in a few words."""
+    """How a trial ended, in a few words, and whether its time is to be trusted."""
+    counts = record.busy and record.target is not None  # without a target, steps are what is wanted
+    return _ending(record) + (f"; other work took {record.others_share:.0%} of its core" if counts else "")
+
+
+def _ending(record: Record) -> str:
     last = record.evaluations[-1] if record.evaluations else None
     value = "none" if last is None or last.value is None else f"{last.value:.4f}"
     if record.outcome is Outcome.REACHED and last is not None:

@@ -34,6 +34,11 @@ def test_a_trial_that_was_not_run_says_why() -> None:
     assert describe(spent) == "not run: The list has 3 points."
 
 
+def test_a_time_taken_beside_other_work_is_described_as_such() -> None:
+    calm = record(time=10.0, others_s=0.5)
+    assert describe(replace(calm, others_s=4.0)) == f"{describe(calm)}; other work took 40% of its core"
+
+
 WORKLOADS = registry.suite("smoke")[:2]
 FIRST, SECOND = (workload.name for workload in WORKLOADS)
 
