@@ -70,7 +70,7 @@ class Cluster:
 
     @functools.cached_property
     def desk(self) -> Desk:
-        """One for all trials, there before the first of them is timed."""
+        """One for all trials."""
         return Desk()
 
     @property

@@ -1,14 +1,22 @@
 """What trials have at the driver wherever they run: a place for checkpoints, and one to say that they started.
 
-The desk is an actor of Ray on the driver's node. Trials that run on that node use its files as they are.
+Trials on the driver's node use files. For those on other nodes there is an actor of Ray on the driver's node, which
+comes with the first of these: it takes close to a percent of a core, idle as it may be.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
+import shutil
+import tempfile
 import time
+import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import ray
 from ray.actor import ActorHandle
@@ -16,10 +24,12 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.protocol.place import Place
+from harness.system import files
 from harness.system.machine import Device
 from harness.trial.keeper import FILES
 
 _NICENESS = 10
+_SUFFIX = ".running"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,21 +70,41 @@ class Desk:
 
     def __init__(self) -> None:
         self._node = ray.get_runtime_context().get_node_id()
-        here = NodeAffinitySchedulingStrategy(node_id=self._node, soft=False)
-        self._actor: ActorHandle = _Desk.options(scheduling_strategy=here).remote()
-        ray.get(self._actor.running.remote())  # its start takes a second of a core, which no trial should share
+        self._list = Path(tempfile.mkdtemp(prefix="pacer-desk-"))
+        weakref.finalize(
+            self, shutil.rmtree, self._list, ignore_errors=True
+        )  # not of the copies that trials are given
+        self._actor: ActorHandle | None = None
+
+    def open_to(self, nodes: Iterable[str]) -> Self:
+        """The desk, within reach of trials on these nodes."""
+        if self._actor is None and any(node != self._node for node in nodes):
+            here = NodeAffinitySchedulingStrategy(node_id=self._node, soft=False)
+            self._actor = _Desk.options(scheduling_strategy=here).remote()
+            ray.get(
+                self._actor.running.remote()
+            )  # its start takes a second of a core: let no trial begin beside it
+        return self
 
     def started(self, place: Place, device: Device) -> None:
         """Says that a trial starts here, and waits for nobody."""
         node = ray.get_runtime_context().get_node_id()
-        self._actor.started.remote(Running(place=place, node=node, device=str(device), since=time.time()))
+        running = Running(place=place, node=node, device=str(device), since=time.time())
+        if self._is_here():
+            with contextlib.suppress(OSError):  # a trial that cannot say where it runs can still run
+                files.replace(self._list / f"{device}{_SUFFIX}", pickle.dumps(running))
+        else:
+            self._actor.started.remote(running)
 
     def running(self) -> list[Running]:
-        """The last trial of each device, ended or not; none where the desk is being started again."""
+        """The last trial of each device, ended or not; none of other nodes while the actor is started again."""
+        here = [pickle.loads(path.read_bytes()) for path in self._list.glob(f"*{_SUFFIX}")]
+        if self._actor is None:
+            return here
         try:
-            return ray.get(self._actor.running.remote(), timeout=5.0)
+            return here + ray.get(self._actor.running.remote(), timeout=5.0)
         except RayError:
-            return []
+            return here
 
     def write(self, path: Path, data: bytes) -> None:
         """Keeps a checkpoint in the driver's file of that path. Raises OSError where that fails."""

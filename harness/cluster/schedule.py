@@ -58,7 +58,7 @@ class _Sent:
         machines, needs = trial.layout.machines, cluster.needs_each
         self._gang = Gang(machines, needs, selector) if machines > 1 else None
         where: dict[str, Any] = {"label_selector": selector} if self._gang is None else self._gang.first
-        self.reference = _run.options(**where, **asked(needs)).remote(trial, desk, perform)
+        self.reference = _run.options(**where, **asked(needs)).remote(trial, desk.open_to(self.nodes), perform)
 
     def can_run(self, alive: Set[str]) -> bool:
         """Whether enough of its nodes are alive."""

@@ -35,6 +35,7 @@ _STUCK_S = 30
 """Seconds after which half a message, or one that is not taken, is given up."""
 
 _PAUSED_CPU_S = 0.001
+_DYING_S = 1.0
 _OUTPUT_SHOWN = 2_000
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -174,6 +175,9 @@ class PlayerProcess(PlayerEnd):
     def thaw(self) -> None:
         ran_s = self._tree.cpu_s() - self._cpu_s
         if ran_s > _PAUSED_CPU_S:
+            self._process.join(_DYING_S)  # to be killed while it stands still takes a process some time, too
+            if self._process.exitcode is not None:
+                raise self._obituary()
             text = f"it ran for {ran_s:.3f} s while it was stopped and its clock stood still"
             raise self.failed("ClockCheat", text)
         self._tree.resume()

@@ -124,8 +124,8 @@ def test_nodes_come_and_go_and_the_results_are_those_of_one_node(tmp_path: Path,
     bench.until(lambda: bench.has_kept_work_on("second"))
     nodes.kill("second")
     said = bench.said()
-    assert re.search(r"node third/\w+ joined, \d devices? now", said)
-    assert re.search(r"node second/\w+ is gone, \d devices? left", said)
+    assert re.search(r"node third/\w+ joined, \d devices? now", said), said
+    assert re.search(r"node second/\w+ is gone, \d devices? left", said), said
     assert re.search(r"run again: flights_dlrm  nadamw  study \d+ on second/", said), said
     ended = bench.status()
     assert (ended.state, ended.done, ended.total, ended.lost) == ("ended", 18, 18, 0)

@@ -15,9 +15,11 @@ from harness.protocol.plan import Trial
 from harness.protocol.stopping import Until
 from harness.records import Outcome, Record
 from harness.trial.clock import CLOCK_TOLERANCE
-from harness.trial.player_end import Disturbed
+from harness.trial.judge import Judge
+from harness.trial.player_end import EXIT, Disturbed
 from harness.trial.referee import run_trial
 from submissions.registry import resolve
+from workloads.metrics import Judgement
 
 Run = Callable[..., Record]
 
@@ -257,3 +259,20 @@ def test_nothing_of_a_player_stays_behind(run_source: Run) -> None:
     spawn = "import subprocess; subprocess.Popen(['sleep', '321.5'])"
     run_source(sgd(configure=spawn))
     assert not [p for p in psutil.process_iter(["cmdline"]) if "321.5" in (p.info["cmdline"] or [])]
+
+
+def test_a_player_that_is_killed_while_it_stands_still_did_not_cheat(
+    order: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = Judge.validated
+
+    def killing(judge: Judge) -> Judgement:
+        stopped = [p for p in psutil.Process().children(recursive=True) if p.status() == psutil.STATUS_STOPPED]
+        assert len(stopped) == 1
+        stopped[0].kill()
+        return judged(judge)
+
+    monkeypatch.setattr(Judge, "validated", killing)
+    record = run_trial(order)
+    assert record.outcome is Outcome.ERROR
+    assert (record.failure.kind, record.failure.message) == (EXIT, "the player was killed by SIGKILL")
