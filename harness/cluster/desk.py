@@ -71,9 +71,8 @@ class Desk:
     def __init__(self) -> None:
         self._node = ray.get_runtime_context().get_node_id()
         self._list = Path(tempfile.mkdtemp(prefix="pacer-desk-"))
-        weakref.finalize(
-            self, shutil.rmtree, self._list, ignore_errors=True
-        )  # not of the copies that trials are given
+        # The driver's own desk removes it; the copies that trials are given do not.
+        weakref.finalize(self, shutil.rmtree, self._list, ignore_errors=True)
         self._actor: ActorHandle | None = None
 
     def open_to(self, nodes: Iterable[str]) -> Self:
@@ -81,9 +80,7 @@ class Desk:
         if self._actor is None and any(node != self._node for node in nodes):
             here = NodeAffinitySchedulingStrategy(node_id=self._node, soft=False)
             self._actor = _Desk.options(scheduling_strategy=here).remote()
-            ray.get(
-                self._actor.running.remote()
-            )  # its start takes a second of a core: let no trial begin beside it
+            ray.get(self._actor.running.remote())  # its start takes a second of a core: no trial begins beside it
         return self
 
     def started(self, place: Place, device: Device) -> None:

@@ -59,8 +59,8 @@ def measure_pace(
                     f"type: make check SUBMISSION={REFERENCE}"
                 )
             samples[record.workload] += _seconds_per_step(record)
-            if record.busy and record.others_share is not None:
-                busy[record.workload] = max(record.others_share, busy.get(record.workload, 0.0))
+            if record.busy:
+                busy[record.workload] = max(record.others_share or 0.0, busy.get(record.workload, 0.0))
         store.add(fingerprint, {_key(w, reference): samples[w.name] for w in missing})
         if busy:
             tell(_doubt(busy, settings.results))

@@ -173,8 +173,7 @@ class Record:
     @property
     def busy(self) -> bool:
         """Whether others took so much of its cores' time that it tells little of the submission."""
-        share = self.others_share
-        return self.others_s is not None and share is not None and share > BUSY_SHARE and self.others_s > _NOISE_S
+        return (self.others_share or 0.0) > BUSY_SHARE and (self.others_s or 0.0) > _NOISE_S
 
     @property
     def submission_s(self) -> float:

@@ -69,11 +69,9 @@ def usable_cores() -> tuple[int, ...]:
     """One logical CPU of each physical core that this process may use, by number."""
     if not hasattr(os, "sched_getaffinity"):
         return tuple(range(psutil.cpu_count(logical=False) or 1))
-    chosen: dict[str, int] = {}
+    chosen: dict[frozenset[int], int] = {}
     for cpu in sorted(os.sched_getaffinity(0)):
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        core = siblings.read_text() if siblings.exists() else str(cpu)
-        chosen.setdefault(core, cpu)
+        chosen.setdefault(_threads(cpu), cpu)
     return tuple(chosen.values())
 
 
@@ -92,14 +90,15 @@ def core_worked_s(core: int) -> float | None:
     return worked / os.sysconf("SC_CLK_TCK") if worked else None
 
 
-def _threads(core: int) -> set[int]:
+@functools.cache
+def _threads(cpu: int) -> frozenset[int]:
     """The logical CPUs of a physical core, by one of them."""
-    siblings = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+    siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
     found: set[int] = set()
-    for part in (siblings.read_text() if siblings.exists() else str(core)).split(","):
+    for part in (siblings.read_text() if siblings.exists() else str(cpu)).split(","):
         low, _, high = part.partition("-")
         found |= set(range(int(low), int(high or low) + 1))
-    return found
+    return frozenset(found)
 
 
 def pin(core: int) -> None:

@@ -288,7 +288,7 @@ def _train(scale: str, name: str, data: Path, steps: int, place: Device) -> floa
     torch.set_num_threads(1)
     device = devices.of(place.gpu)
     workload = registry.find(scale, name)
-    arrays = open_split(workload.dataset.prepare(data), "train", workload.train_examples)
+    arrays = open_split(workload.dataset.folder(data.absolute()), "train", workload.train_examples)
     model = initial_model(workload, seeds.init_seed(0, workload.name, 0, 0)).to(device)
     devices.set_products(workload.precision)
     devices.lower(model, workload.precision, device)
