@@ -11,10 +11,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import UsageError
-from harness.protocol.rules import DEFAULT_MIRROR_S, DEFAULT_STOP
-from harness.system.layout import Layout
+from harness.protocol.defaults import DEFAULT_MIRROR_S, DEFAULT_STOP
 from harness.system.machine import ROOT
+from pacer.errors import UsageError
+from scoring.records.layout import Layout
 
 if TYPE_CHECKING:
     from harness.protocol.plan import Settings
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """The Settings that were asked for. Raises UsageError."""
+    from harness.protocol.defaults import DEFAULT_SUBMISSIONS, DEFAULT_SUITE, DEFAULT_TRIALS
     from harness.protocol.plan import Settings
-    from harness.protocol.rules import DEFAULT_SUBMISSIONS, DEFAULT_SUITE, DEFAULT_TRIALS
 
     ruleset = ruleset_of(options)
     submissions = names(getattr(options, "submissions", None)) or DEFAULT_SUBMISSIONS

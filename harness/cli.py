@@ -20,10 +20,10 @@ from typing import Any, TextIO
 from rich.console import Console
 
 from harness.arguments import layout_of, names, parser, ray_address, ruleset_of, settings_of
-from harness.cluster import watchman
-from harness.errors import ClusterLost, PacerError, UsageError
+from harness.cluster import supervisor
 from harness.system import processes
 from harness.system.machine import ROOT
+from pacer.errors import ClusterLost, PacerError, UsageError
 
 _BY_SIGNAL = 128
 """The exit status of a program that a signal ended is this and the signal's number."""
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if address and not by_watchman:
             command = [sys.executable, "-m", "harness", *arguments, "--watched"]
-            return watchman.watch(command, address, functools.partial(print, file=sys.stderr))
+            return supervisor.watch(command, address, functools.partial(print, file=sys.stderr))
         with _results_here(options):
             status = _VERBS[options.verb](options)
     except UsageError as error:
@@ -53,11 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = 2
     except (PacerError, DatasetError) as error:
         print(f"pacer: {error}", file=sys.stderr)
-        status = watchman.CLUSTER_LOST if isinstance(error, ClusterLost) else 1
+        status = supervisor.CLUSTER_LOST if isinstance(error, ClusterLost) else 1
     except KeyboardInterrupt as stop:
         print("pacer: stopped; finished trials are recorded, the same command goes on from here", file=sys.stderr)
         status = _BY_SIGNAL + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
-    return status + (watchman.ORDERLY if by_watchman else 0)
+    return status + (supervisor.ORDERLY if by_watchman else 0)
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def _results_here(options: argparse.Namespace) -> Iterator[None]:
     if "://" not in options.results:
         yield
         return
-    from harness.records import remote
+    from scoring.records import remote
 
     with remote.opened(options.results, Console(stderr=True).print) as folder:
         options.results = str(folder)
@@ -79,11 +79,11 @@ def terminate(*_: Any) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from harness.protocol.rules import DEFAULT_WORKLOADS
-    from harness.verbs.bench import append_report, bench
-    from harness.verbs.decide import Until, until_decided
+    from harness.protocol.defaults import DEFAULT_WORKLOADS
+    from harness.runs.bench import append_report, bench
+    from harness.runs.decide import Until, until_decided
 
-    if options.watched:
+    if options.supervised:
         processes.end_with_parent()
     console = Console(stderr=True)
     settings = settings_of(options)
@@ -173,7 +173,7 @@ def _show_board(
     workloads: Sequence[str] | None,
     fingerprint: str | None = None,
 ) -> None:
-    from harness.protocol.rules import DEFAULT_SUITE
+    from harness.protocol.defaults import DEFAULT_SUITE
     from harness.report.show import show_board
 
     show_board(
@@ -195,10 +195,10 @@ def _show_board(
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from harness.protocol.rules import DEFAULT_SUITE
-    from harness.records import RecordStore
-    from harness.verbs.listings import claims
+    from harness.protocol.defaults import DEFAULT_SUITE
+    from harness.report.listings import claims
     from scoring.claims import as_markdown
+    from scoring.records import RecordStore
 
     suite, results = options.suite or DEFAULT_SUITE, Path(options.results)
     records, _ = RecordStore(results, suite).read()
@@ -210,8 +210,8 @@ def _claims(options: argparse.Namespace) -> int:
 
 
 def _archive(options: argparse.Namespace) -> int:
-    from harness.protocol.rules import DEFAULT_SUITE
-    from harness.records import RecordStore
+    from harness.protocol.defaults import DEFAULT_SUITE
+    from scoring.records import RecordStore
 
     suite = options.suite or DEFAULT_SUITE
     records, warnings = RecordStore(Path(options.results), suite).read()
@@ -227,9 +227,9 @@ def _archive(options: argparse.Namespace) -> int:
 
 def _trial(options: argparse.Namespace) -> int:
     from harness.protocol.plan import checkpoint_path
-    from harness.records import to_json
-    from harness.trial.keeper import discard
-    from harness.verbs.single import run_single
+    from harness.runs.single import run_single
+    from harness.trial.checkpoint_store import discard
+    from scoring.records import to_json
 
     settings = dataclasses.replace(
         settings_of(options), workloads=(options.workload,), submissions=(options.submission,)
@@ -254,7 +254,7 @@ def _appending(path: str | None) -> contextlib.AbstractContextManager[TextIO]:
 
 def _check(options: argparse.Namespace) -> int:
     from harness.protocol.choose import expanded
-    from harness.verbs.check import check
+    from harness.runs.check import check
 
     settings, console = settings_of(options), Console()
     specs = expanded(names(options.submission) or ())
@@ -270,14 +270,14 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from harness.verbs.verify import verify
+    from harness.runs.verify import verify
 
     return verify(settings_of(options), options.submission, options.count, Console(stderr=True))
 
 
 def _calibrate(options: argparse.Namespace) -> int:
     from harness.protocol.choose import expanded
-    from harness.verbs.calibrate import calibrate
+    from harness.studies.tune import calibrate
 
     return calibrate(
         settings_of(options), expanded(names(options.submission)), options.points, Console(stderr=True)
@@ -285,14 +285,14 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 
 def _targets(options: argparse.Namespace) -> int:
-    from harness.verbs.targets import set_targets
+    from harness.studies.targets import set_targets
 
     settings, named = settings_of(options), names(options.families)
     return set_targets(settings, _listed(options, settings), options.points, options.repeats, Console(), named)
 
 
 def _perf(options: argparse.Namespace) -> int:
-    from harness.verbs.perf import perf
+    from harness.studies.perf import perf
 
     report = perf(settings_of(options), Console(stderr=True), options.pairs)
     if options.json:
@@ -303,7 +303,7 @@ def _perf(options: argparse.Namespace) -> int:
 
 
 def _scale(options: argparse.Namespace) -> int:
-    from harness.verbs.scale import scale
+    from harness.studies.scale import scale
 
     report = scale(
         options.trials_planned,
@@ -317,10 +317,10 @@ def _scale(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from harness.algoperf.facts import of_suite
-    from harness.protocol.rules import DEFAULT_SUITE, REFERENCE
-    from harness.records import RecordStore
-    from harness.verbs.replay import as_text, curves, report
+    from harness.protocol.defaults import DEFAULT_SUITE, REFERENCE
     from scoring.charts import savings_png
+    from scoring.records import RecordStore
+    from scoring.replay import as_text, curves, report
 
     results, suite = Path(options.results), options.suite or DEFAULT_SUITE
     records, _ = RecordStore(results, suite).read()
@@ -336,7 +336,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _ui(options: argparse.Namespace) -> int:
-    from harness.protocol.rules import DEFAULT_SUITE
+    from harness.protocol.defaults import DEFAULT_SUITE
     from scoring.mlflow_view import serve
 
     serve(
@@ -351,7 +351,7 @@ def _ui(options: argparse.Namespace) -> int:
 
 
 def _workloads(options: argparse.Namespace) -> int:
-    from harness.verbs.listings import workloads
+    from harness.report.listings import workloads
 
     settings = settings_of(options)
     return _list(options, workloads(settings, _listed(options, settings)))
@@ -365,13 +365,13 @@ def _listed(options: argparse.Namespace, settings: Any) -> Sequence[Any]:
 
 
 def _submissions(options: argparse.Namespace) -> int:
-    from harness.verbs.listings import submissions
+    from harness.report.listings import submissions
 
     return _list(options, submissions())
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from harness.verbs.doctor import examine
+    from harness.report.doctor import examine
 
     report = examine()
     print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import RecordsError, UsageError
-from harness.records import Outcome, Record, finite
-from scoring import doubts, scores, times
+from pacer.errors import RecordsError, UsageError
+from scoring import caveats, scores, times
 from scoring.bootstrap import draw_scores, interval, p_ahead, tie_groups
+from scoring.records import Outcome, Record, finite
 from scoring.robustness import changes_of_winner
 from scoring.rules import RULES, Rule
 from scoring.selection import REMEDY, Selection, select
@@ -196,12 +196,12 @@ def build_board(
     )
     warnings = (
         *chosen.warnings,
-        *doubts.about_reference(chosen, reference, at, values, by, remedy),
-        *doubts.about_stopped(chosen, by),
-        *doubts.about_guards(chosen),
-        *doubts.about_neighbours(chosen, by),
-        *doubts.about_counts(chosen, by),
-        *doubts.about_leaps(chosen, results, at),
+        *caveats.about_reference(chosen, reference, at, values, by, remedy),
+        *caveats.about_stopped(chosen, by),
+        *caveats.about_guards(chosen),
+        *caveats.about_neighbours(chosen, by),
+        *caveats.about_counts(chosen, by),
+        *caveats.about_leaps(chosen, results, at),
         *unstable,
     )
     return Board(

@@ -16,10 +16,10 @@ from functools import partial
 
 import numpy as np
 
-from harness.records import Record
 from scoring import escape, times
 from scoring.bootstrap import draw_medians, interval
-from scoring.doubts import about_stopped
+from scoring.caveats import about_stopped
+from scoring.records import Record
 from scoring.scores import CUT, Array
 from scoring.selection import Selection, select
 

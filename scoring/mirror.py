@@ -20,11 +20,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.records import Record, Stored, stored
 from scoring.board import Board
 from scoring.mirror_board import Leaderboard, mirror_board
 from scoring.mirror_trials import board_of, mirror_trials
 from scoring.mlflow_store import VIEW, MirrorError, connected, kind
+from scoring.records import Record, Stored, stored
 
 __all__ = ["Leaderboard", "MirrorError", "MirrorReport"]  # defined elsewhere or here, used by callers
 __all__ += ["default_uri", "find_leaderboards", "leaderboard_url", "mirror"]

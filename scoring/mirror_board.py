@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from harness.records import Record
 from scoring import escape
 from scoring.board import Board, Cell, Row
 from scoring.export import export
@@ -33,6 +32,7 @@ from scoring.mlflow_store import (
     readable,
     view,
 )
+from scoring.records import Record
 from scoring.rules import RULES
 from scoring.tables import as_markdown
 

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.records import Evaluation, Outcome, Record, Stored, to_json
 from scoring import escape
 from scoring.mlflow_store import (
     NOTE,
@@ -26,6 +25,7 @@ from scoring.mlflow_store import (
     readable,
     view,
 )
+from scoring.records import Evaluation, Outcome, Record, Stored, to_json
 
 
 def board_of(record: Record) -> tuple[str, str, str]:
@@ -197,7 +197,7 @@ def _values(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
     if evaluation.value is not None:
         yield "curve/validation", evaluation.value
         yield "curve/validation_over_ms", evaluation.value
-    for name, value in evaluation.beside.items():
+    for name, value in evaluation.extra_metrics.items():
         if value is not None:
             yield legal(f"curve/beside_{name}"), value
 

@@ -24,7 +24,7 @@ from mlflow.entities import Experiment, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from harness.errors import PacerError
+from pacer.errors import PacerError
 
 VIEW = "board"  # the key of the shared view that a link opens
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description

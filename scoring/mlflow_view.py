@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from harness.errors import UsageError
+from pacer.errors import UsageError
 from scoring.mirror import MirrorError, default_uri, find_leaderboards, leaderboard_url
 from scoring.mlflow_store import sqlite_file
 

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.errors import RecordsError
-from harness.records import Outcome, Record
+from pacer.errors import RecordsError
+from scoring.records import Outcome, Record
 from scoring.times import studies
 
 REMEDY = "run: make bench"

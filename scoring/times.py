@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from harness.records import Evaluation, Outcome, Record
+from scoring.records import Evaluation, Outcome, Record
 from scoring.scores import Array
 
 AXES = {"time": "time_s", "steps": "step", "examples": "examples"}  # how boards rank: the field of an Evaluation

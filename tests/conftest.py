@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.protocol.plan import Trial
-from harness.records import Record
 from harness.system.machine import ROOT
 from harness.trial.referee import run_trial
+from scoring.records import Record
 from submissions.registry import SubmissionRef, resolve
 from tests.cores import one_core
 

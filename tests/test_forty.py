@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from harness.protocol.rules import DEFAULT_WORKLOADS
-from harness.records import Record, RecordStore
+from harness.protocol.defaults import DEFAULT_WORKLOADS
+from harness.report.listings import claims
 from harness.system.machine import ROOT
-from harness.verbs.listings import claims
 from scoring.board import Board, build_board
 from scoring.claims import as_markdown
+from scoring.records import Record, RecordStore
 from scoring.tables import as_markdown as board_as_markdown
 from submissions.registry import resolve
 

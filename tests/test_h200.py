@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.records import RecordStore
 from harness.system.machine import ROOT
 from scoring.board import build_board
+from scoring.records import RecordStore
 from scoring.tables import as_markdown
 
 

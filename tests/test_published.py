@@ -15,10 +15,10 @@ from rich.console import Console
 from harness.algoperf.facts import of_suite
 from harness.algoperf.find_logs import leaderboards
 from harness.algoperf.import_logs import import_logs
-from harness.records import Record, RecordStore
 from harness.system.machine import ROOT
 from scoring import escape
 from scoring.board import Board, build_board
+from scoring.records import Record, RecordStore
 
 pytestmark = pytest.mark.xdist_group("published")  # they share what is imported
 

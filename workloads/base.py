@@ -116,7 +116,8 @@ class Workload:
     the loss or the batches changes in a way that results depend on. `target` is None until `make targets` has set
     it at this scale.
 
-    `beside` are further metrics, evaluated with the first and recorded; nothing is decided by them. `lengths` gives
+    `extra_metrics` are further metrics, evaluated with the first and recorded; nothing is decided by them.
+    `lengths` gives
     the length of each example of a split; batches are then made of examples of like length, so that little is
     padded. `variant_of` names the workload that this one is a variant of; `algoperf` those of AlgoPerf that it
     stands for, the likeliest first: a submission written for AlgoPerf is asked for its batch size by these names.
@@ -141,7 +142,7 @@ class Workload:
     test_examples: int | None = None
     heads: tuple[str, ...] = ()
     version: int = 1
-    beside: tuple[Metric, ...] = ()
+    extra_metrics: tuple[Metric, ...] = ()
     lengths: Callable[[Arrays], np.ndarray] | None = None
     variant_of: str | None = None
     precision: Precision = Precision.FP32
@@ -169,11 +170,15 @@ class Workload:
         other interfaces aside."""
         # What is at its default does not count, so that a field added to this class changes no definition.
         facts = {
-            each.name: _stable(getattr(self, each.name))
-            for each in sorted(fields(self), key=lambda each: each.name)
+            _DEFINED_AS.get(each.name, each.name): _stable(getattr(self, each.name))
+            for each in sorted(fields(self), key=lambda each: _DEFINED_AS.get(each.name, each.name))
             if each.compare and getattr(self, each.name) != each.default
         }
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
+
+_DEFINED_AS = {"extra_metrics": "beside"}
+"""Fields that definitions know by an older name, so that renaming one changes no definition."""
 
 
 def _stable(value: object) -> object:

@@ -30,18 +30,18 @@ def ratio_of_sums(rows: Tensor) -> float:
     return (rows[:, 0].sum() / rows[:, 1].sum()).item()
 
 
-class Judgement(NamedTuple):
+class EvalResult(NamedTuple):
     """What an evaluation found: the metric and, by name, those beside it; None for what is not finite."""
 
     value: float | None
-    beside: Mapping[str, float | None]
+    extra_metrics: Mapping[str, float | None]
 
 
 Rows = list[tuple[Tensor, ...]]
 """Of each batch in order, the rows of the workload's metric and of those beside it."""
 
 
-def evaluate(workload: Workload, model: nn.Module, arrays: Arrays, device: torch.device) -> Judgement:
+def evaluate(workload: Workload, model: nn.Module, arrays: Arrays, device: torch.device) -> EvalResult:
     """The workload's metrics of a model on a split, each example counted once.
 
     `arrays` come from `open_split` with the workload's limit. The model is used in evaluation mode and left in
@@ -56,7 +56,7 @@ def evaluate_part(
     """What `evaluate` finds in batches `part`, `part + parts`, ... of a split. Raises as the model does."""
     count = len(next(iter(arrays.values())))
     order = np.arange(count) if workload.lengths is None else np.argsort(workload.lengths(arrays), kind="stable")
-    metrics = (workload.metric, *workload.beside)
+    metrics = (workload.metric, *workload.extra_metrics)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     size, rows = workload.eval_batch_size, []
@@ -71,15 +71,15 @@ def evaluate_part(
     return [tuple(found.cpu() for found in batch) for batch in rows]
 
 
-def judge(workload: Workload, rows: Rows) -> Judgement:
+def judge(workload: Workload, rows: Rows) -> EvalResult:
     """The metrics by the rows of all batches."""
-    metrics = (workload.metric, *workload.beside)
+    metrics = (workload.metric, *workload.extra_metrics)
     by_metric = zip(metrics, zip(*rows, strict=True), strict=True)
     with torch.inference_mode():
         # A mean over many float32 numbers loses digits; a non-finite row must reach the result.
         values = [metric.reduce(torch.cat(found).double()) for metric, found in by_metric]
     value, *others = (float(value) if math.isfinite(value) else None for value in values)
-    return Judgement(value, {m.name: other for m, other in zip(workload.beside, others, strict=True)})
+    return EvalResult(value, {m.name: other for m, other in zip(workload.extra_metrics, others, strict=True)})
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

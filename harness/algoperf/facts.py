@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.protocol.rules import BUDGET_FACTOR
+from harness.protocol.defaults import BUDGET_FACTOR
 
 _FILE = Path(__file__).with_suffix(".json")
 

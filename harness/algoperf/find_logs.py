@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.algoperf.facts import Leaderboard, all_leaderboards
-from harness.errors import UsageError
 from harness.system.machine import ROOT
+from pacer.errors import UsageError
 from scoring.selection import some
 
 SHOWN = 3
@@ -40,7 +40,7 @@ class TrialLog:
     @property
     def place(self) -> str:
         """The trial's folder below that of the submissions."""
-        return "/".join(self.folder.parts[-4:])
+        return "/".join(self.folder.player_specs[-4:])
 
 
 def find_submissions(folder: Path, ruleset: str) -> Path:
@@ -87,7 +87,7 @@ def leaderboards(folder: Path) -> list[tuple[Leaderboard, Path]]:
         for facts in all_leaderboards()
         for path in (submission_folders(folder.resolve()) if folder.is_dir() else ())
         if path.name == f"{facts.ruleset}_tuning"
-        and any(name.endswith((facts.version, f"v{facts.version.replace('.', '')}")) for name in path.parts)
+        and any(name.endswith((facts.version, f"v{facts.version.replace('.', '')}")) for name in path.player_specs)
     ]
     if not found:
         raise UsageError(

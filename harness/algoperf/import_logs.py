@@ -26,7 +26,7 @@ from rich.progress import track
 from harness.algoperf.facts import Leaderboard
 from harness.algoperf.find_logs import SHOWN, Faults, find_submissions, trials_of
 from harness.algoperf.read_log import record_of
-from harness.records import Record, RecordStore
+from scoring.records import Record, RecordStore
 from scoring.selection import some
 
 

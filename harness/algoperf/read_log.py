@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.algoperf.facts import Leaderboard, Workload
 from harness.algoperf.find_logs import Faults, TrialLog
-from harness.records import Evaluation, Failure, Outcome, Record, finite
+from scoring.records import Evaluation, Failure, Outcome, Record, finite
 
 FILE = "eval_measurements.csv"
 HYPERPARAMETERS = "hparams.json"
@@ -44,7 +44,7 @@ def record_of(trial: TrialLog, facts: Leaderboard, faults: Faults) -> Record:
         workload_hash=f"algoperf-{facts.version}",
         submission_hash=f"algoperf-{facts.version}",
         outcome=Outcome.ERROR if broken else Outcome.REACHED if len(met) else _missed(values),
-        evaluations=_evaluations(rows, batch_size, beside=f"test_{workload.metric}"),
+        evaluations=_evaluations(rows, batch_size, extra_metrics=f"test_{workload.metric}"),
         metric=workload.metric,
         higher_is_better=workload.higher_is_better,
         target=workload.target,
@@ -134,8 +134,8 @@ def _in_order(
     return {name: row[kept] for name, row in rows.items()}
 
 
-def _evaluations(rows: Mapping[str, Array], batch_size: int, beside: str) -> tuple[Evaluation, ...]:
-    """The rows as evaluations, their test metric beside them under the name `beside`, if there is one."""
+def _evaluations(rows: Mapping[str, Array], batch_size: int, extra_metrics: str) -> tuple[Evaluation, ...]:
+    """The rows as evaluations, their test metric beside them under the name `extra_metrics`, if there is one."""
     tested = not np.isnan(rows["test"]).all()
     listed = (rows[name].tolist() for name in ("step", "training", "value", "test"))
     return tuple(
@@ -145,7 +145,7 @@ def _evaluations(rows: Mapping[str, Array], batch_size: int, beside: str) -> tup
             time_s=seconds,
             value=finite(value),
             train_loss=None,
-            beside={beside: finite(test)} if tested else {},
+            extra_metrics={extra_metrics: finite(test)} if tested else {},
         )
         for step, seconds, value, test in zip(*listed, strict=True)
     )

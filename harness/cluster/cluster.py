@@ -24,12 +24,12 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.cluster.desk import Desk
+from harness.cluster.driver_services import DriverServices
 from harness.cluster.nodes import PATIENCE_S, Facts, Node, Stage, name_of, side_by_side
-from harness.errors import ClusterLost, PacerError, UsageError
 from harness.system import gpus, machine
-from harness.system.layout import SINGLE, Layout
 from harness.system.machine import Hardware
+from pacer.errors import ClusterLost, PacerError, UsageError
+from scoring.records.layout import SINGLE, Layout
 from workloads.datasets.base import Dataset, DatasetError
 
 LOOK_EVERY_S = 2.0
@@ -69,9 +69,9 @@ class Cluster:
         self._advance_all()
 
     @functools.cached_property
-    def desk(self) -> Desk:
+    def services(self) -> DriverServices:
         """One for all trials."""
-        return Desk()
+        return DriverServices()
 
     @property
     def hardware(self) -> Hardware:

@@ -11,16 +11,16 @@ from typing import Any
 
 from rich.console import Console
 
-from harness.cluster import watchman
+from harness.cluster import supervisor
 from harness.cluster.cluster import (  # which sets what ray reads when it is imported
     Cluster,
     ClusterError,
     RayError,
     ray,
 )
-from harness.errors import UsageError
 from harness.protocol.plan import Settings
 from harness.system import gpus, machine
+from pacer.errors import UsageError
 
 _SHIPPED_NOT = [".venv", ".data", ".git", "results", "**/__pycache__"]
 
@@ -79,7 +79,7 @@ def _start(common: Mapping[str, Any]) -> None:
 
 def _join(address: str, tell: Callable[[str], None], common: Mapping[str, Any]) -> None:
     try:
-        watchman.knock(address)  # Ray itself would try for minutes
+        supervisor.knock(address)  # Ray itself would try for minutes
         context = ray.init(
             address=address, runtime_env={"working_dir": str(machine.ROOT), "excludes": _SHIPPED_NOT}, **common
         )

@@ -11,23 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cluster.cluster import LOOK_EVERY_S, Cluster, ray
-from harness.cluster.desk import Desk, Running
-from harness.cluster.posts import Gang, asked, posts_of
-from harness.protocol.place import Place
+from harness.cluster.driver_services import DriverServices, Running
+from harness.cluster.remote_slots import Gang, asked, remote_slots_of
 from harness.protocol.plan import Trial
-from harness.protocol.stopping import StopRule
-from harness.records import Record
+from harness.protocol.trial_id import Place
 from harness.system import machine
 from harness.system.machine import Device
-from harness.trial.distant import Posts
-from harness.trial.keeper import Keeper
-from harness.trial.player_end import Disturbed, went_with_machine
+from harness.trial.checkpoint_store import CheckpointStore
+from harness.trial.player_handle import MeasurementInvalid, went_with_machine
 from harness.trial.referee import run_trial
+from harness.trial.remote_player import RemoteSlots
+from scoring.records import Record
+from scoring.stopping import StopRule
 
 _RETRIES = 3
 """How often a trial is run again whose worker or node died, or whose measurement was spoilt."""
 
-Perform = Callable[[Trial, Sequence[Device], Keeper, Posts | None], Record]
+Perform = Callable[[Trial, Sequence[Device], CheckpointStore, RemoteSlots | None], Record]
 """What runs a trial on some devices, with its checkpoints kept by the third and distant players by the fourth."""
 
 
@@ -51,14 +51,14 @@ class Watch:
 class _Sent:
     """A trial that was given to Ray, and the nodes that it may run on."""
 
-    def __init__(self, trial: Trial, cluster: Cluster, desk: Desk, perform: Perform) -> None:
+    def __init__(self, trial: Trial, cluster: Cluster, services: DriverServices, perform: Perform) -> None:
         self.trial = trial
         self.nodes = frozenset(node.id for node in cluster.nodes)
         selector = {"ray.io/node-id": f"in({','.join(sorted(self.nodes))})"}
         machines, needs = trial.layout.machines, cluster.needs_each
         self._gang = Gang(machines, needs, selector) if machines > 1 else None
         where: dict[str, Any] = {"label_selector": selector} if self._gang is None else self._gang.first
-        self.reference = _run.options(**where, **asked(needs)).remote(trial, desk.open_to(self.nodes), perform)
+        self.reference = _run.options(**where, **asked(needs)).remote(trial, services.open_to(self.nodes), perform)
 
     def can_run(self, alive: Set[str]) -> bool:
         """Whether enough of its nodes are alive."""
@@ -83,13 +83,13 @@ def run(
     a node that is gone move to others; while there is none, they wait for one. `perform` runs a trial on
     devices. Of the trials, only those that run are held.
     """
-    coming, again, desk = iter(trials), deque[Trial](), cluster.desk
+    coming, again, services = iter(trials), deque[Trial](), cluster.services
     sent: dict[ray.ObjectRef, _Sent] = {}
     attempts: Counter[Place] = Counter()
 
     def repeat(trial: Trial, reason: str) -> None:
         again.append(trial)
-        where = next((r.node for r in desk.running() if r.place == trial.place), None)
+        where = next((r.node for r in services.running() if r.place == trial.place), None)
         watch.repeated(trial, reason, where and cluster.name(where))
 
     left = len(trials)
@@ -98,7 +98,7 @@ def run(
             trial = again.popleft() if again else next(coming)
             if rule is not None:
                 trial = dataclasses.replace(trial, rule=rule(trial))
-            one = _Sent(trial, cluster, desk, perform)
+            one = _Sent(trial, cluster, services, perform)
             sent[one.reference] = one
         done, _ = ray.wait(list(sent), num_returns=1, timeout=LOOK_EVERY_S) if sent else ([], [])
         for reference in done:
@@ -116,7 +116,7 @@ def run(
             left -= 1
             yield result
         if cluster.look():
-            watch.running(_under_way(desk, sent), cluster.devices)
+            watch.running(_under_way(services, sent), cluster.devices)
             alive = {node.id for node in cluster.nodes}
             for one in [one for one in sent.values() if not one.can_run(alive)]:
                 del sent[one.reference]  # it was waiting for nodes that are gone, and would for ever
@@ -127,30 +127,30 @@ def run(
             time.sleep(LOOK_EVERY_S)
 
 
-def _under_way(desk: Desk, sent: dict[ray.ObjectRef, _Sent]) -> list[Running]:
+def _under_way(services: DriverServices, sent: dict[ray.ObjectRef, _Sent]) -> list[Running]:
     places = {one.trial.place for one in sent.values()}
-    return [running for running in desk.running() if running.place in places]
+    return [running for running in services.running() if running.place in places]
 
 
 def _passing(error: ray.exceptions.RayError) -> bool:
     """Whether what happened need not happen again: it was neither the submission's doing nor a mistake of ours."""
-    return isinstance(error.cause, Disturbed) if isinstance(error, ray.exceptions.RayTaskError) else True
+    return isinstance(error.cause, MeasurementInvalid) if isinstance(error, ray.exceptions.RayTaskError) else True
 
 
 @ray.remote(max_retries=0)
-def _run(trial: Trial, desk: Desk, perform: Perform) -> Record:
+def _run(trial: Trial, services: DriverServices, perform: Perform) -> Record:
     raylet = os.getppid()
     machine.stop_being_nice()
     trial = dataclasses.replace(trial, data=machine.writable(trial.data))
-    posts = posts_of(trial)
+    remote_slots = remote_slots_of(trial)
     with machine.exclusive_devices(trial.layout.each) as devices:
-        desk.started(trial.place, devices[0])
-        return believed(perform(trial, devices, desk, posts), raylet)
+        services.started(trial.place, devices[0])
+        return believed(perform(trial, devices, services, remote_slots), raylet)
 
 
 def believed(record: Record, parent: int) -> Record:
     """The same record of this process, started by that parent. Raises Disturbed where a player ended because its
     node is dying."""
     if record.failure is not None and went_with_machine(record.failure, parent):
-        raise Disturbed("the node died, its players first")
+        raise MeasurementInvalid("the node died, its players first")
     return record

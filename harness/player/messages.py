@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.records import Failure, Outcome
+from scoring.records import Failure, Outcome
 
 LONGEST = 2**20
 """Bytes that a message may have."""
@@ -21,7 +21,7 @@ class MessageError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leave:
+class Continue:
     """The referee's: leave to train on, up to step `border` or until asked. `value` is what was just evaluated.
 
     With `save` the player asks first to have its state saved, with `resume` it waits for one.
@@ -35,7 +35,7 @@ class Leave:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Housed:
+class RendezvousReady:
     """The first of several players has entered its namespaces, and the others may follow, or it waits for them at a
     `port` of the network."""
 
@@ -64,7 +64,7 @@ class Configured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Border:
+class EvalReady:
     """The weights are as they are to be judged, after `step` updates and `examples` examples."""
 
     step: int
@@ -98,7 +98,7 @@ class Failed:
     failure: Failure
 
 
-Message = Housed | Confined | Loaded | Configured | Restored | Border | Saving | Saved | Failed
+Message = RendezvousReady | Confined | Loaded | Configured | Restored | EvalReady | Saving | Saved | Failed
 
 
 def read(data: bytes) -> Message:
@@ -125,9 +125,9 @@ def _loaded(facts: dict[str, Any]) -> Loaded:
     return Loaded(hp=hp, batch_size=_count(facts["batch_size"]), declined=declined)
 
 
-def _border(facts: dict[str, Any]) -> Border:
+def _border(facts: dict[str, Any]) -> EvalReady:
     loss, size = facts["train_loss"], facts["state_bytes"]
-    return Border(
+    return EvalReady(
         step=_count(facts["step"]),
         examples=_count(facts["examples"]),
         train_loss=None if loss is None or not math.isfinite(_a(float, loss)) else loss,
@@ -152,7 +152,7 @@ def _failed(facts: dict[str, Any]) -> Failed:
 
 
 _READERS = {
-    "housed": lambda facts: Housed(port=None if facts["port"] is None else _count(facts["port"])),
+    "housed": lambda facts: RendezvousReady(port=None if facts["port"] is None else _count(facts["port"])),
     "confined": lambda facts: Confined(guards=tuple(printable(_a(str, guard)) for guard in facts["guards"])),
     "loaded": _loaded,
     "configured": lambda facts: Configured(),

@@ -28,14 +28,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.player import devices, piece, shared, snapshot, weights
+from harness.player import buffer, devices, shared, snapshot, weights
 from harness.player.batches import EpochBatches
-from harness.player.messages import Leave
-from harness.player.ranks import DUE, Company, Draws, Meeting
+from harness.player.messages import Continue
+from harness.player.rank_group import DUE, RankGroup, Rendezvous, RngStream
 from harness.player.state import StateError, size_of
 from harness.protocol import seeds
-from harness.records import Failure, Outcome
 from harness.system import machine, processes, sandbox
+from scoring.records import Failure, Outcome
 from submissions.base import Submission, Training, TrainingComplete, Validation, WorkloadView
 from submissions.registry import SubmissionRef, load
 from workloads import registry
@@ -52,7 +52,7 @@ _WARM_UPS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class PlayerSpec:
     """What the player is told when it starts. The first two are for itself and not for the submission.
 
     `point` numbers the hyperparameter point of the sequence that `points_seed` starts; `hp` is there instead where
@@ -72,7 +72,7 @@ class Part:
     data_seed: int
     budget_s: float
     core: int | None
-    cell: sandbox.Cell
+    sandbox_spec: sandbox.SandboxSpec
     rank: int = 0
     ranks: int = 1
     compiled: bool = False
@@ -83,7 +83,8 @@ def play(connection: Connection, lifeline: Connection) -> None:
     """The player's whole life. `lifeline` closes when the referee dies, however it dies: no player trains on alone.
 
     First come the file to print to and the page that is shared with the referee, who asks for a border there; then
-    a `Part`, and for all ranks but the first the namespaces that they share with it, or where it is to be reached.
+    a `PlayerSpec`, and for all ranks but the first the namespaces that they share with it, or where it is to be
+    reached.
     """
     os.setsid()
     processes.adopt_orphans()
@@ -119,7 +120,7 @@ class _Stage:
     """A submission on a workload without a name, and which of its hooks is running."""
 
     @classmethod
-    def enter(cls, part: Part, connection: Connection, page: mmap.mmap) -> _Stage:
+    def enter(cls, part: PlayerSpec, connection: Connection, page: mmap.mmap) -> _Stage:
         """Locks this process up, meets the other ranks and warms the workload's own code up."""
         if part.core is not None:
             machine.pin(part.core)
@@ -128,7 +129,9 @@ class _Stage:
         workload = registry.find(*part.workload)
         arrays = open_split(part.data, "train", workload.train_examples)
         examples = len(next(iter(arrays.values())))
-        guards = sandbox.enter(part.cell, receive_files(connection) if part.rank and part.host is None else ())
+        guards = sandbox.enter(
+            part.sandbox_spec, receive_files(connection) if part.rank and part.host is None else ()
+        )
         stage = cls(part, workload, examples, connection, page)
         if part.ranks > 1:
             stage.meet()
@@ -137,7 +140,7 @@ class _Stage:
         return stage
 
     def __init__(
-        self, part: Part, workload: Workload, examples: int, connection: Connection, page: mmap.mmap
+        self, part: PlayerSpec, workload: Workload, examples: int, connection: Connection, page: mmap.mmap
     ) -> None:
         self.hook, self.filename = "load", part.submission.filename
         self._part = replace(part, workload=("", ""), data=Path())
@@ -146,10 +149,10 @@ class _Stage:
         self._examples = examples
         self._connection = connection
         self._page = page
-        self._company: Company | None = None
-        self._draws: Draws | None = None
+        self._group: RankGroup | None = None
+        self._draws: RngStream | None = None
         self._clock_s, self._clock_from = 0.0, 0.0
-        self._device = devices.of(part.cell.gpu)
+        self._device = devices.of(part.sandbox_spec.gpu)
         self._model = workload.model().train().to(self._device)  # its tensors are the referee's, once they come
 
     def warm_up(self, arrays: Arrays) -> None:
@@ -158,8 +161,8 @@ class _Stage:
         devices.lower(self._model, self._workload.precision, self._device)
         if self._part.compiled:
             devices.compile_forward(self._model)
-        if self._company is not None:
-            self._draws = self._company.tie(self._model, self._part.seed)
+        if self._group is not None:
+            self._draws = self._group.tie(self._model, self._part.seed)
         size = min(-(-self._workload.batch_size // self._part.ranks), self._examples)
         for number in range(_WARM_UPS):
             # Other rows are of other lengths, for which compiled code is made anew once.
@@ -171,19 +174,19 @@ class _Stage:
 
     def meet(self) -> None:
         """Waits for the other ranks; the loss is the whole batch's from then on."""
-        rank, host, folder = self._part.rank, self._part.host, self._part.cell.meeting
+        rank, host, folder = self._part.rank, self._part.host, self._part.sandbox_spec.rendezvous
         if host is None:
             assert folder is not None
-            meeting = Meeting.in_folder(folder, self._part.ranks)
+            rendezvous = Rendezvous.in_folder(folder, self._part.ranks)
             if rank == 0:
                 self.send("housed", port=None)
         elif rank == 0:
-            meeting = Meeting.opened(host)
-            self.send("housed", port=meeting.port)
+            rendezvous = Rendezvous.opened(host)
+            self.send("housed", port=rendezvous.port)
         else:
-            meeting = Meeting.joined(*json.loads(self._connection.recv_bytes()))
-        self._company = Company(rank, self._part.ranks, meeting, self._page, self._device)
-        self._workload = replace(self._workload, loss=self._company.over_all(self._workload.loss))
+            rendezvous = Rendezvous.joined(*json.loads(self._connection.recv_bytes()))
+        self._group = RankGroup(rank, self._part.ranks, rendezvous, self._page, self._device)
+        self._workload = replace(self._workload, loss=self._group.over_all(self._workload.loss))
 
     def send(self, at: str, **facts: Any) -> None:
         self._connection.send_bytes(json.dumps({"at": at, **facts}, default=str).encode())
@@ -193,9 +196,9 @@ class _Stage:
         model = self._model
         view = _view(workload, model, self._examples, part, self._device)
         _seed_everything(part.seed)
-        if part.cell.packages is not None:
-            site.addsitedir(str(part.cell.packages))
-        submission = load(part.submission, part.cell.scratch, workload)
+        if part.sandbox_spec.packages is not None:
+            site.addsitedir(str(part.sandbox_spec.packages))
+        submission = load(part.submission, part.sandbox_spec.scratch, workload)
         try:
             hp = _point(part, submission)
         except seeds.NoPointLeft as none:
@@ -212,7 +215,7 @@ class _Stage:
         names = json.loads(self._connection.recv_bytes())  # the clock runs from here on
         self._clock_from = time.perf_counter()
         memory, *files = receive_files(self._connection)
-        weights.adopt(model, piece.find(weights.size_of(model), memory, self._device))
+        weights.adopt(model, buffer.find(weights.size_of(model), memory, self._device))
         arrays = {name: map_open_file(file)[: self._examples] for name, file in zip(names, files, strict=True)}
         batches = EpochBatches.of(workload, arrays, part.data_seed, part.rank, part.ranks, self._device)
         training = Training(model, view, SimpleNamespace(**hp), workload.loss, self._submission_s)
@@ -239,8 +242,8 @@ class _Stage:
                 if training.over:
                     raise TrainingComplete
                 batch = submission.select(training, batches)
-                if self._company is not None:
-                    batch = batches.shared(batch, self._company.same)
+                if self._group is not None:
+                    batch = batches.shared(batch, self._group.same)
                 self.hook = "update"
                 losses.append(submission.update(training, batch))
                 training.step += 1
@@ -276,7 +279,7 @@ class _Stage:
     def _is_due(self) -> bool:
         """Whether the referee asks for an evaluation; all ranks find the same after a step."""
         due = bool(self._page[DUE])
-        return due if self._company is None else self._company.agree(due, self._own_clock_s())
+        return due if self._group is None else self._group.agree(due, self._own_clock_s())
 
     def _send_state(self, submission: Submission, training: Training, batches: EpochBatches, most: int) -> None:
         try:
@@ -289,17 +292,17 @@ class _Stage:
             self.send("saved", reason=None)
             self._connection.send_bytes(state)
 
-    def _await_leave(self) -> Leave:
+    def _await_leave(self) -> Continue:
         """Waits for leave to go on, which sets the clock."""
-        leave = Leave(**json.loads(self._connection.recv_bytes()))
+        leave = Continue(**json.loads(self._connection.recv_bytes()))
         self._clock_s, self._clock_from = leave.submission_s, time.perf_counter()
-        if self._company is not None:
-            self._company.clock_s = self._clock_s
+        if self._group is not None:
+            self._group.clock_s = self._clock_s
         return leave
 
     def _submission_s(self) -> float:
         """The time that the submission is told: of several ranks, all are told that of the first after a step."""
-        return self._own_clock_s() if self._company is None else self._company.clock_s
+        return self._own_clock_s() if self._group is None else self._group.clock_s
 
     def _own_clock_s(self) -> float:
         return self._clock_s + time.perf_counter() - self._clock_from
@@ -317,7 +320,7 @@ def _seed_everything(seed: int) -> None:
     random.seed(seed)
 
 
-def _point(part: Part, submission: Submission) -> dict[str, Any]:
+def _point(part: PlayerSpec, submission: Submission) -> dict[str, Any]:
     """The trial's hyperparameters: as ordered, the defaults of the self-tuning ruleset, or a point of the space."""
     if part.hp is not None:
         return dict(part.hp)
@@ -326,7 +329,9 @@ def _point(part: Part, submission: Submission) -> dict[str, Any]:
     return {**submission.defaults, **seeds.point(submission.space, part.points_seed, part.point)}
 
 
-def _view(workload: Workload, model: nn.Module, examples: int, part: Part, device: torch.device) -> WorkloadView:
+def _view(
+    workload: Workload, model: nn.Module, examples: int, part: PlayerSpec, device: torch.device
+) -> WorkloadView:
     return WorkloadView(
         loss_kind=workload.loss_kind,
         roles=parameter_roles(model, workload.heads),

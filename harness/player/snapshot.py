@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from harness.player.batches import EpochBatches
-from harness.player.ranks import Draws
+from harness.player.rank_group import RngStream
 from harness.player.state import pack, unpack
 from submissions.base import Submission, Training, Validation
 
 
-def saved(submission: Submission, training: Training, batches: EpochBatches, draws: Draws | None) -> bytes:
+def saved(submission: Submission, training: Training, batches: EpochBatches, draws: RngStream | None) -> bytes:
     """All that training needs to go on beside the weights. Raises StateError."""
     kind, keys, *place = np.random.get_state(legacy=True)
     file = io.BytesIO()
@@ -36,7 +36,7 @@ def saved(submission: Submission, training: Training, batches: EpochBatches, dra
 
 
 def restore(
-    submission: Submission, training: Training, batches: EpochBatches, draws: Draws | None, data: bytes
+    submission: Submission, training: Training, batches: EpochBatches, draws: RngStream | None, data: bytes
 ) -> None:
     """Takes up what `saved` gave; no code in it is run."""
     state = torch.load(io.BytesIO(data), weights_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.player.piece import Piece
+from harness.player.buffer import SharedBuffer
 
 _ALIGNMENT = 64
 """Bytes to whose multiple each tensor is moved up: a cache line, and the widest vector."""
@@ -32,29 +32,29 @@ class Weights:
         for module in self.judged.modules() if self._apart else ():
             if isinstance(module, nn.RNNBase):
                 module.flatten_parameters()  # as cuDNN wants them
-        self.pieces = [share(each) for each in self._models]
-        self.judged_piece: Piece | None = None
+        self.buffers = [share(each) for each in self._models]
+        self.judged_buffer: SharedBuffer | None = None
         if ranks > 1 and devices[0].type == "cpu":
-            self.judged_piece = share(self.judged)
+            self.judged_buffer = share(self.judged)
 
     @property
     def held(self) -> list[Tensor]:
         """Each rank's as bytes: uint8 of shape [bytes]."""
-        return [piece.tensor for piece in self.pieces]
+        return [piece.tensor for piece in self.buffers]
 
     @property
     def nbytes(self) -> int:
         """Bytes of one rank's."""
-        return self.pieces[0].tensor.nbytes
+        return self.buffers[0].tensor.nbytes
 
     @property
     def device(self) -> torch.device:
         """Where those that count lie."""
-        return self.pieces[0].tensor.device
+        return self.buffers[0].tensor.device
 
     def close(self) -> None:
         """Closes the files behind the memory, which stays; others who were given them keep it too."""
-        for piece in (*self.pieces, self.judged_piece):
+        for piece in (*self.buffers, self.judged_buffer):
             if piece is not None:
                 piece.close()
 
@@ -79,11 +79,11 @@ class Weights:
         return None
 
 
-def share(model: nn.Module) -> Piece:
+def share(model: nn.Module) -> SharedBuffer:
     """Moves a model's tensors into new shared memory on their device; that is the caller's to close."""
     tensors = _tensors(model)
     device = tensors[0].device if tensors else torch.device("cpu")
-    piece = Piece.create(size_of(model), device)
+    piece = SharedBuffer.create(size_of(model), device)
     _lay(model, piece.tensor, fill=True)
     return piece
 

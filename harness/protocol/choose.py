@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.errors import UsageError
+from harness.protocol.defaults import REFERENCE
 from harness.protocol.plan import Settings
-from harness.protocol.rules import REFERENCE
 from harness.protocol.variants import drawn, variants_of
+from pacer.errors import UsageError
 from submissions.registry import SubmissionRef, known, resolve
 from workloads import registry
 from workloads.base import Workload

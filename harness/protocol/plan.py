@@ -13,13 +13,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from harness.protocol.place import Place
-from harness.protocol.rules import BUDGET_FACTOR, DEFAULT_STOP, DEFAULT_SUBMISSIONS
-from harness.protocol.stopping import NEVER, StopRule
+from harness.protocol.defaults import BUDGET_FACTOR, DEFAULT_STOP, DEFAULT_SUBMISSIONS
+from harness.protocol.trial_id import Place
 from harness.system import machine
-from harness.system.layout import SINGLE, Layout
 from harness.system.machine import ROOT
 from harness.system.sandbox import DEFAULT_LIMITS, Limits
+from scoring.records.layout import SINGLE, Layout
+from scoring.stopping import NEVER, StopRule
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 
@@ -58,7 +58,8 @@ class Trial:
     """What to run. Times in seconds of submission time.
 
     Evaluations come every `evaluation_period_s`, or every `evaluate_every` steps where that is given, or at the
-    steps `borders`, of which the last ends the trial, whatever the clock says. `rule` may stop the trial before its
+    steps `eval_steps`, of which the last ends the trial, whatever the clock says. `rule` may stop the trial
+    before its
     budget. `hp` overrides the ruleset's point. Without `stop_at_target` the trial goes on to its budget or to
     `max_steps`. `hidden` are folders that a submission must not read. `checkpoint` is the file in which the trial
     keeps where it stands, every `checkpoint_every_s` seconds on the wall, None for nowhere. `code` is the
@@ -78,7 +79,7 @@ class Trial:
     rule: StopRule = NEVER
     max_steps: int | None = None
     evaluate_every: int | None = None
-    borders: tuple[int, ...] = ()
+    eval_steps: tuple[int, ...] = ()
     stop_at_target: bool = True
     hp: Mapping[str, Any] | None = None
     limits: Limits = DEFAULT_LIMITS

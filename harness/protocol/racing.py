@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from harness.protocol.defaults import REFERENCE
 from harness.protocol.plan import Settings, Trial, results_hash
-from harness.protocol.rules import REFERENCE
-from harness.protocol.stopping import (
+from scoring.records import Record, Stored
+from scoring.stopping import (
     AllOf,
     Finished,
     Missed,
@@ -19,7 +20,6 @@ from harness.protocol.stopping import (
     finished,
     forecast,
 )
-from harness.records import Record, Stored
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 from filelock import FileLock
 
-from harness.errors import UsageError
 from harness.protocol.plan import Settings
-from harness.system import files
+from pacer.errors import UsageError
+from scoring.records import files
 from workloads import registry
 from workloads.base import Workload
 

@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from harness.protocol.plan import Plan, Trial
-from harness.records import Record
 from harness.report.status import OnDevice, devices_table
 from harness.report.words import describe, duration
+from scoring.records import Record
 
 _ROUGH_SHARE = 0.5
 """Share of its budget that a trial is expected to take before any trial has ended."""

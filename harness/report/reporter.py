@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from harness.cluster.cluster import Cluster
-from harness.cluster.desk import Running
+from harness.cluster.driver_services import Running
 from harness.cluster.schedule import Watch
 from harness.protocol.plan import Settings, Trial
-from harness.records import Record
 from harness.report import status
 from harness.report.progress import TrialProgress
 from harness.report.status import OnDevice, Status
+from scoring.records import Record
 
 
 class Reporter:

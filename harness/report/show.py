@@ -11,11 +11,11 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.algoperf.facts import of_suite
-from harness.protocol.rules import DEFAULT_MIRROR_S, REFERENCE
-from harness.records import RecordStore
-from harness.system.layout import SINGLE, Layout
+from harness.protocol.defaults import DEFAULT_MIRROR_S, REFERENCE
 from scoring import compare
 from scoring.board import build_board
+from scoring.records import RecordStore
+from scoring.records.layout import SINGLE, Layout
 from scoring.rules import RULES
 from scoring.tables import as_text
 

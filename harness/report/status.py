@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.report.words import duration
-from harness.system import files
+from scoring.records import files
 
 _FRESH_S = 30.0
 """A bench says what it does every few seconds; one that has not for so long is gone."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from harness.records import Outcome, Record
+from scoring.records import Outcome, Record
 
 
 def describe(record: Record) -> str:
     """How a trial ended, in a few words, and whether its time is to be trusted."""
     counts = record.busy and record.target is not None  # without a target, steps are what is wanted
-    return _ending(record) + (f"; other work took {record.others_share:.0%} of its core" if counts else "")
+    return _ending(record) + (f"; other work took {record.contention_share:.0%} of its core" if counts else "")
 
 
 def _ending(record: Record) -> str:

@@ -20,10 +20,10 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from harness.errors import UsageError
 from harness.system import gpus
 from harness.system.gpus import Gpu
-from harness.system.layout import SINGLE, Layout
+from pacer.errors import UsageError
+from scoring.records.layout import SINGLE, Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 """The project's folder."""

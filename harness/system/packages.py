@@ -13,8 +13,8 @@ from pathlib import Path
 from filelock import FileLock
 from packaging.requirements import InvalidRequirement, Requirement
 
-from harness.errors import PacerError
 from harness.system.machine import ROOT
+from pacer.errors import PacerError
 from submissions.registry import SubmissionRef
 
 

@@ -97,13 +97,13 @@ DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class SandboxSpec:
     """Where a player lives: it may write in `scratch` alone, and read, beside the system's programs and libraries,
     what Python imports and `packages`. Folders that lead to one of `hidden` are opened package by package.
 
     Of `neighbours` players of a trial on this machine, itself included, each may talk to the others, and write in
-    `meeting`. Some of them may be `abroad`, on other machines: then it is not kept from the network. One that has a
-    `gpu`, by its unique id, may use the system's way to it, and sees no other.
+    `rendezvous`. Some of them may be `multi_host`, on other machines: then it is not kept from the network. One
+    that has a `gpu`, by its unique id, may use the system's way to it, and sees no other.
     """
 
     scratch: Path
@@ -111,39 +111,43 @@ class Cell:
     hidden: tuple[Path, ...] = ()
     limits: Limits = DEFAULT_LIMITS
     neighbours: int = 1
-    meeting: Path | None = None
-    abroad: bool = False
+    rendezvous: Path | None = None
+    multi_host: bool = False
     gpu: str | None = None
 
     @property
     def talks(self) -> bool:
         """Whether there are others to talk to."""
-        return self.abroad or self.neighbours > 1
+        return self.multi_host or self.neighbours > 1
 
 
-def enter(cell: Cell, house: Sequence[int] = ()) -> tuple[Guard, ...]:
+def enter(sandbox_spec: SandboxSpec, namespaces: Sequence[int] = ()) -> tuple[Guard, ...]:
     """Locks this process up for good, and what it starts; returns what it is kept from by the kernel.
 
-    It must have one thread. Environment and working directory are set to tell nothing. `house` are open files of
-    the namespaces of a neighbour that entered before, as `house_of` gives them; they are closed.
+    It must have one thread. Environment and working directory are set to tell nothing. `namespaces` are open
+    files of the namespaces of a neighbour that entered before, as `namespaces_of` gives them; they are closed.
     """
-    _forget_environment(cell.scratch)
-    if cell.gpu is not None:
-        gpus.show_only([cell.gpu])
+    _forget_environment(sandbox_spec.scratch)
+    if sandbox_spec.gpu is not None:
+        gpus.show_only([sandbox_spec.gpu])
         os.environ["NCCL_SHM_DISABLE"] = "1"  # which would need files in /dev/shm
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # out of memory, it goes before anybody else
-    limits = cell.limits
+    limits = sandbox_spec.limits
     memory = (
-        limits.memory_gib * 2**30 if limits.memory_gib else psutil.virtual_memory().available / 2 / cell.neighbours
+        limits.memory_gib * 2**30
+        if limits.memory_gib
+        else psutil.virtual_memory().available / 2 / sandbox_spec.neighbours
     )
-    counted_alone = not cell.abroad and (_move_in(house) if house else _leave_network(shared=cell.talks))
+    counted_alone = not sandbox_spec.multi_host and (
+        _join_namespaces(namespaces) if namespaces else _leave_network(shared=sandbox_spec.talks)
+    )
     # The kernel counts the processes of a house together; the referee those of each neighbour.
-    threads = limits.processes * cell.neighbours + (0 if counted_alone else _own_threads())
+    threads = limits.processes * sandbox_spec.neighbours + (0 if counted_alone else _own_threads())
     guards = [Guard.NETWORK] if counted_alone else []
     stays = _stay_on_core()
-    guards += [guard for guard in _confine(cell) if stays or guard is not Guard.PROCESSES]
-    if cell.gpu is not None:
+    guards += [guard for guard in _confine(sandbox_spec) if stays or guard is not Guard.PROCESSES]
+    if sandbox_spec.gpu is not None:
         memory = resource.RLIM_INFINITY  # CUDA reserves far more than it ever takes
     for kind, most in (
         (resource.RLIMIT_DATA, int(memory)),
@@ -162,7 +166,7 @@ def available() -> tuple[Guard, ...]:
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException), tempfile.TemporaryDirectory() as scratch:
-            os.write(writer, " ".join(enter(Cell(scratch=Path(scratch)))).encode())
+            os.write(writer, " ".join(enter(SandboxSpec(scratch=Path(scratch)))).encode())
         os._exit(0)
     os.close(writer)
     with open(reader) as answer:
@@ -195,17 +199,17 @@ def _leave_network(*, shared: bool) -> bool:
     return True
 
 
-def _move_in(house: Sequence[int]) -> bool:
+def _join_namespaces(namespaces: Sequence[int]) -> bool:
     """Enters the namespaces of a neighbour. Raises OSError."""
     setns = ctypes.CDLL(None, use_errno=True).setns
-    for namespace in house:
+    for namespace in namespaces:
         if setns(namespace, 0) != 0:
             raise OSError(ctypes.get_errno(), "a player could not move in with its neighbour")
         os.close(namespace)
     return True
 
 
-def house_of(pid: int) -> list[int]:
+def namespaces_of(pid: int) -> list[int]:
     """Open files of the namespaces that a process has entered, the caller's to close; none where it has not."""
     try:
         if os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
@@ -215,31 +219,35 @@ def house_of(pid: int) -> list[int]:
         return []
 
 
-def _confine(cell: Cell) -> Iterator[Guard]:
+def _confine(sandbox_spec: SandboxSpec) -> Iterator[Guard]:
     """Enters a Landlock domain, yields what it keeps this process from."""
     if Landlock is None:
         return
     try:
         version = get_abi_version()
         domain = Landlock(strict=False)
-        readable = [*_existing(_SYSTEM), *_existing(_FILES), *_python((ROOT, *cell.hidden))]
-        if cell.talks:
+        readable = [*_existing(_SYSTEM), *_existing(_FILES), *_python((ROOT, *sandbox_spec.hidden))]
+        if sandbox_spec.talks:
             readable += [*_existing(_CARDS), *Path(_CARDS[0]).glob("*/class")]
-        for place in (*readable, cell.scratch, *filter(None, (cell.packages, cell.meeting))):
+        for place in (
+            *readable,
+            sandbox_spec.scratch,
+            *filter(None, (sandbox_spec.packages, sandbox_spec.rendezvous)),
+        ):
             directory = AccessFs.READ_DIR if place.is_dir() else AccessFs(0)
             domain.add_path_rule(place, access=AccessFs.READ_FILE | AccessFs.EXECUTE | directory)
-        domain.allow_write(cell.scratch)
-        if cell.meeting is not None:
-            domain.allow_write(cell.meeting)
-        if cell.talks:
+        domain.allow_write(sandbox_spec.scratch)
+        if sandbox_spec.rendezvous is not None:
+            domain.allow_write(sandbox_spec.rendezvous)
+        if sandbox_spec.talks:
             domain.allow_all_network()  # its own, where there are namespaces
         domain.add_path_rule(os.devnull, access=AccessFs.READ_FILE | AccessFs.WRITE_FILE)
-        for file in _gpu_files() if cell.gpu is not None else ():
+        for file in _gpu_files() if sandbox_spec.gpu is not None else ():
             access = AccessFs.READ_FILE | (AccessFs.READ_DIR if file.is_dir() else AccessFs(0))
             if file.is_relative_to("/dev"):
                 access |= AccessFs.WRITE_FILE | AccessFs.IOCTL_DEV
             domain.add_path_rule(file, access=access)
-        if cell.gpu is not None and _OWN_THREADS.exists():
+        if sandbox_spec.gpu is not None and _OWN_THREADS.exists():
             domain.add_path_rule(_OWN_THREADS, access=AccessFs.WRITE_FILE | AccessFs.TRUNCATE)
         domain.apply()
     except (LandlockError, OSError):

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.trial.keeper import FILES, Keeper
+from harness.trial.checkpoint_store import FILES, CheckpointStore
 
 _DIGEST_BYTES = 32
 
@@ -33,7 +33,7 @@ class Checkpoint:
     players: Sequence[bytes]
 
 
-def save(path: Path, identity: str, checkpoint: Checkpoint, keeper: Keeper = FILES) -> None:
+def save(path: Path, identity: str, checkpoint: Checkpoint, checkpoint_store: CheckpointStore = FILES) -> None:
     """Replaces the checkpoint at `path`. Raises OSError where the keeper cannot; the one before stays."""
     body = io.BytesIO()
     torch.save(
@@ -45,12 +45,12 @@ def save(path: Path, identity: str, checkpoint: Checkpoint, keeper: Keeper = FIL
         },
         body,
     )
-    keeper.write(path, hashlib.sha256(body.getbuffer()).digest() + body.getbuffer())
+    checkpoint_store.write(path, hashlib.sha256(body.getbuffer()).digest() + body.getbuffer())
 
 
-def load(path: Path, identity: str, keeper: Keeper = FILES) -> Checkpoint | None:
+def load(path: Path, identity: str, checkpoint_store: CheckpointStore = FILES) -> Checkpoint | None:
     """The checkpoint at `path`, None where there is none of this trial that is whole."""
-    data = keeper.read(path)
+    data = checkpoint_store.read(path)
     if data is None:
         return None
     digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]

@@ -23,13 +23,13 @@ from types import TracebackType
 from typing import Any
 
 from harness.player import messages, shared
-from harness.player.messages import Failed, Leave, MessageError, Saved
-from harness.player.piece import Piece
-from harness.player.player import Part, play, send_files
-from harness.player.ranks import DUE, PAGE_BYTES, WAITING
-from harness.records import Failure
+from harness.player.buffer import SharedBuffer
+from harness.player.messages import Continue, Failed, MessageError, Saved
+from harness.player.player import PlayerSpec, play, send_files
+from harness.player.rank_group import DUE, PAGE_BYTES, WAITING
 from harness.system import processes, sandbox
-from harness.trial.player_end import EXIT, Disturbed, PlayerEnd, PlayerGone
+from harness.trial.player_handle import EXIT, MeasurementInvalid, PlayerGone, PlayerHandle
+from scoring.records import Failure
 
 _STUCK_S = 30
 """Seconds after which half a message, or one that is not taken, is given up."""
@@ -43,13 +43,13 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["torch", "torch._dynamo", "harness.player.player"])
 
 
-class PlayerProcess(PlayerEnd):
+class PlayerProcess(PlayerHandle):
     """A player that runs on this machine. As a context manager it leaves no process behind."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: PlayerSpec) -> None:
         super().__init__(part.rank, part.ranks)
         processes.adopt_orphans()
-        self._limits = part.cell.limits
+        self._limits = part.sandbox_spec.limits
         self._connection, theirs = _CONTEXT.Pipe()
         their_lifeline, self._lifeline = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(target=play, args=(theirs, their_lifeline))
@@ -103,20 +103,20 @@ class PlayerProcess(PlayerEnd):
 
     def hear(self) -> None:
         if not self._connection.poll(0):  # what the player started may hold the connection open
-            raise self._obituary()
+            raise self._exit_failure()
         try:
             message = messages.read(self._connection.recv_bytes(messages.LONGEST))
         except (EOFError, ConnectionError):
-            raise self._obituary() from None
+            raise self._exit_failure() from None
         except (OSError, MessageError) as error:
             raise self.broke_rules(str(error)) from None
         if isinstance(message, Failed):
             raise self.gone(replace(message.failure, output=self.printed()))
         self.take(message)
 
-    def house(self, first: PlayerProcess) -> None:
+    def namespaces(self, first: PlayerProcess) -> None:
         """Lets a player that is not the first of its trial move in with that one."""
-        namespaces = sandbox.house_of(first.pid)
+        namespaces = sandbox.namespaces_of(first.pid)
         with contextlib.suppress(ConnectionError, BlockingIOError):
             send_files(self._connection, namespaces)
         for namespace in namespaces:
@@ -126,22 +126,22 @@ class PlayerProcess(PlayerEnd):
         with contextlib.suppress(ConnectionError, BlockingIOError):
             self._say([host, port])
 
-    def place(self, piece: Piece) -> None:
-        self._piece = piece
+    def bind_weights(self, piece: SharedBuffer) -> None:
+        self._buffer = piece
 
-    def bring(self) -> None:
+    def fetch_weights(self) -> None:
         pass  # it is the memory that the player trains in
 
-    def hand_over(self, arrays: Sequence[Path]) -> None:
+    def send_data(self, arrays: Sequence[Path]) -> None:
         with contextlib.ExitStack() as opened, contextlib.suppress(ConnectionError, BlockingIOError):
             files = [opened.enter_context(path.open("rb")) for path in arrays]
             self._say([path.stem for path in arrays])
-            send_files(self._connection, [self._piece.descriptor, *(file.fileno() for file in files)])
+            send_files(self._connection, [self._buffer.descriptor, *(file.fileno() for file in files)])
 
     def ask_for_evaluation(self) -> None:
         self._page[DUE] = 1
 
-    def proceed(self, leave: Leave) -> None:
+    def proceed(self, leave: Continue) -> None:
         self._page[DUE] = 0
         with contextlib.suppress(ConnectionError, BlockingIOError):
             self._say(asdict(leave))
@@ -156,7 +156,7 @@ class PlayerProcess(PlayerEnd):
         try:
             return self._connection.recv_bytes(most)
         except (EOFError, ConnectionError):
-            raise self._obituary() from None
+            raise self._exit_failure() from None
         except OSError as error:
             text = f"its state could not be read ({error}), expected at most {most} bytes"
             raise self.broke_rules(text) from None
@@ -177,7 +177,7 @@ class PlayerProcess(PlayerEnd):
         if ran_s > _PAUSED_CPU_S:
             self._process.join(_DYING_S)  # to be killed while it stands still takes a process some time, too
             if self._process.exitcode is not None:
-                raise self._obituary()
+                raise self._exit_failure()
             text = f"it ran for {ran_s:.3f} s while it was stopped and its clock stood still"
             raise self.failed("ClockCheat", text)
         self._tree.resume()
@@ -194,7 +194,7 @@ class PlayerProcess(PlayerEnd):
         end = os.pread(self._output.fileno(), 4 * _OUTPUT_SHOWN, max(0, size - 4 * _OUTPUT_SHOWN))
         return messages.printable(end.decode(errors="replace")[-_OUTPUT_SHOWN:]) or None
 
-    def _obituary(self) -> PlayerGone:
+    def _exit_failure(self) -> PlayerGone:
         self._process.join(5.0)
         code = self._process.exitcode
         if code is None:
@@ -213,7 +213,7 @@ def fork(process: BaseProcess) -> None:
     try:
         process.start()
     except (EOFError, ConnectionError) as error:
-        raise Disturbed(f"the server that players are forked from is gone: {error}") from error
+        raise MeasurementInvalid(f"the server that players are forked from is gone: {error}") from error
 
 
 def _give_up_after(connection: Connection, seconds: int) -> None:

@@ -12,16 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from harness.player.messages import Border, Confined, Housed, Leave, Loaded, Message
-from harness.player.piece import Piece
-from harness.player.player import Part
-from harness.player.ranks import RankLost
+from harness.player.buffer import SharedBuffer
+from harness.player.messages import Confined, Continue, EvalReady, Loaded, Message, RendezvousReady
+from harness.player.player import PlayerSpec
+from harness.player.rank_group import RankLost
 from harness.protocol.plan import Trial
-from harness.records import Failure
 from harness.trial.clock import wall_clock
-from harness.trial.distant import DistantPlayer, Posts
-from harness.trial.player_end import LOAD_TIMEOUT_S, Disturbed, PlayerEnd, PlayerGone, ready_among
+from harness.trial.player_handle import LOAD_TIMEOUT_S, MeasurementInvalid, PlayerGone, PlayerHandle, ready_among
 from harness.trial.player_process import PlayerProcess
+from harness.trial.remote_player import RemotePlayer, RemoteSlots
+from scoring.records import Failure
 
 _CULPRIT_S = 2.0
 """Seconds in which a rank whose fault it is may still be heard, once another one has lost it."""
@@ -35,17 +35,17 @@ _M = TypeVar("_M", bound=Message)
 class Players:
     """The running players of a trial, by rank. As a context manager it leaves no process behind."""
 
-    def __init__(self, trial: Trial, here: Sequence[Part], posts: Posts | None = None) -> None:
+    def __init__(self, trial: Trial, here: Sequence[PlayerSpec], remote_slots: RemoteSlots | None = None) -> None:
         """Starts those that live on this machine, and has posts start the others. Raises Disturbed."""
         layout = trial.layout
         self._load_s = LOAD_TIMEOUT_S * (_COMPILING if layout.compiled else 1)
-        self._host = posts.host if posts is not None else None
+        self._host = remote_slots.host if remote_slots is not None else None
         self._lives = contextlib.ExitStack()
         with contextlib.ExitStack() as starting:
-            self._all: list[PlayerEnd] = [starting.enter_context(PlayerProcess(part)) for part in here]
-            for rank, post in enumerate(posts.kept if posts is not None else (), len(here)):
-                connection = post.open(trial, rank, posts.host)
-                self._all.append(starting.enter_context(DistantPlayer(connection, rank, layout.devices)))
+            self._all: list[PlayerHandle] = [starting.enter_context(PlayerProcess(part)) for part in here]
+            for rank, post in enumerate(remote_slots.kept if remote_slots is not None else (), len(here)):
+                connection = post.open(trial, rank, remote_slots.host)
+                self._all.append(starting.enter_context(RemotePlayer(connection, rank, layout.devices)))
             self._lives = starting.pop_all()
 
     def __enter__(self) -> Self:
@@ -62,15 +62,15 @@ class Players:
         Raises Disturbed where one does not start.
         """
         first, *others = self._all
-        port = first.expect(Housed).port if others else None
+        port = first.expect(RendezvousReady).port if others else None
         for player in others:
             if port is not None and self._host is not None:
                 player.invite(self._host, port)
             elif isinstance(first, PlayerProcess) and isinstance(player, PlayerProcess):
-                player.house(first)
+                player.namespaces(first)
         if not self.ready_within(self._load_s):
             late = self.behind() or "the player "
-            raise Disturbed(f"{late}did not start and meet the others within {self._load_s:.0f} s")
+            raise MeasurementInvalid(f"{late}did not start and meet the others within {self._load_s:.0f} s")
         guards = [player.expect(Confined).guards for player in self._all]
         return tuple(guard for guard in guards[0] if all(guard in held for held in guards))
 
@@ -100,27 +100,27 @@ class Players:
                 raise player.gone(Failure(hook="update", kind="RanksDiffer", message=text))
         return said[0]
 
-    def place(self, pieces: Sequence[Piece]) -> None:
+    def bind_weights(self, buffers: Sequence[SharedBuffer]) -> None:
         """Has the weights in these pieces of memory, one for each, be theirs, as they are now."""
-        for player, piece in zip(self._all, pieces, strict=True):
-            player.place(piece)
+        for player, piece in zip(self._all, buffers, strict=True):
+            player.bind_weights(piece)
 
-    def bring(self) -> None:
+    def fetch_weights(self) -> None:
         """Has the pieces hold their weights as they are now."""
         for player in self._all:
-            player.bring()
+            player.fetch_weights()
 
-    def hand_over(self, arrays: Sequence[Path]) -> None:
+    def send_data(self, arrays: Sequence[Path]) -> None:
         """Gives each its weights, and all the files of the training data."""
         for player in self._all:
-            player.hand_over(arrays)
+            player.send_data(arrays)
 
     def ask_for_evaluation(self) -> None:
         """Asks them to stop after the step under way."""
         for player in self._all:
             player.ask_for_evaluation()
 
-    def proceed(self, leave: Leave) -> None:
+    def proceed(self, leave: Continue) -> None:
         """Gives all leave to train on."""
         for player in self._all:
             player.proceed(leave)
@@ -157,10 +157,10 @@ class Players:
         late = [player for player in self._late() if not player.waits_for_others] or self._late()
         return f"{', '.join(player.name for player in late)} "
 
-    def _late(self) -> list[PlayerEnd]:
+    def _late(self) -> list[PlayerHandle]:
         return [player for player in self._all if not player.heard]
 
-    def _hear(self, player: PlayerEnd) -> None:
+    def _hear(self, player: PlayerHandle) -> None:
         """Takes in what one says. Raises PlayerGone where one of all failed, and rather for what one did by itself
         than for the loss of another."""
         try:
@@ -181,10 +181,10 @@ class Players:
                 except PlayerGone as gone:
                     lost = gone
         if self._host is not None and lost.failure.kind == RankLost.__name__:
-            raise Disturbed(f"the machines lost each other: {lost.failure.message}") from None
+            raise MeasurementInvalid(f"the machines lost each other: {lost.failure.message}") from None
         raise lost
 
 
 def _common(message: _M) -> _M:
     """What ranks must agree on: all but what each sees of its own part."""
-    return replace(message, train_loss=None, state_bytes=None) if isinstance(message, Border) else message
+    return replace(message, train_loss=None, state_bytes=None) if isinstance(message, EvalReady) else message

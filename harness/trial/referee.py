@@ -16,25 +16,25 @@ from pathlib import Path
 import torch
 
 from harness.player import devices
-from harness.player.messages import Border, Configured, Leave, Loaded, Restored, Saving
+from harness.player.messages import Configured, Continue, EvalReady, Loaded, Restored, Saving
 from harness.player.weights import Weights
 from harness.protocol import seeds
 from harness.protocol.plan import Trial
-from harness.records import Evaluation, Failure, Outcome, Record
 from harness.system import machine, packages
 from harness.system.machine import Device
 from harness.trial import checkpoints
+from harness.trial.checkpoint_store import FILES, CheckpointStore
 from harness.trial.checkpoints import Checkpoint
 from harness.trial.clock import Account, Stopwatch, wall_clock
-from harness.trial.course import Course, identity
-from harness.trial.distant import Posts
-from harness.trial.evaluators import Evaluators
-from harness.trial.judge import Judge, initial_model
-from harness.trial.keeper import FILES, Keeper
-from harness.trial.neighbours import Neighbours
-from harness.trial.parts import parts
-from harness.trial.player_end import EXIT, LOAD_TIMEOUT_S, Disturbed, PlayerGone
+from harness.trial.contention import CoreContention
+from harness.trial.evaluator import Evaluator, initial_model
+from harness.trial.evaluator_pool import EvaluatorPool
+from harness.trial.player_handle import EXIT, LOAD_TIMEOUT_S, MeasurementInvalid, PlayerGone
+from harness.trial.player_specs import player_specs
 from harness.trial.players import Players
+from harness.trial.remote_player import RemoteSlots
+from harness.trial.state import TrialState, identity
+from scoring.records import Evaluation, Failure, Outcome, Record
 from workloads import registry
 from workloads.base import Precision, Workload
 from workloads.datasets.base import open_split, split_files
@@ -49,16 +49,20 @@ _LARGEST_BYTES, _LARGEST_WEIGHTS = 256 * 2**20, 256
 
 
 def run_trial(
-    trial: Trial, places: Sequence[Device] = (), keeper: Keeper = FILES, posts: Posts | None = None
+    trial: Trial,
+    places: Sequence[Device] = (),
+    checkpoint_store: CheckpointStore = FILES,
+    remote_slots: RemoteSlots | None = None,
 ) -> Record:
     """Runs one trial on these devices, as `exclusive_devices` gives them, or on any cores, and returns its record.
-    Of a trial that lies on several machines, `posts` keep the players that are not on this one.
+    Of a trial that lies on several machines, `remote_slots` keep the players that are not on this one.
 
-    It goes on from its checkpoint where `keeper` has one. Whatever the submission does wrong becomes the record's
+    It goes on from its checkpoint where `checkpoint_store` has one. Whatever the submission does wrong becomes
+    the record's
     outcome. Raises what is wrong with us: DatasetError, PackagesError, ValueError for an unknown workload; and
     Disturbed where the measurement was spoilt from outside and has to be repeated.
     """
-    course = Course(Stopwatch(Account.START))
+    course = TrialState(Stopwatch(Account.START))
     machine.keep_freed_memory()
     torch.set_num_threads(1)
     devices.set_products(Precision.FP32)
@@ -68,24 +72,30 @@ def run_trial(
     validation = open_split(folder, "validation", workload.validation_examples)
     model = initial_model(workload, seeds.init_seed(trial.seed, workload.name, trial.study, trial.trial))
     course.parameters = sum(parameter.numel() for parameter in model.parameters())
-    saved = checkpoints.load(trial.checkpoint, identity(trial, workload), keeper) if trial.checkpoint else None
+    saved = (
+        checkpoints.load(trial.checkpoint, identity(trial, workload), checkpoint_store)
+        if trial.checkpoint
+        else None
+    )
     with contextlib.ExitStack() as held:
         scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="pacer-trial-"))).resolve()
         places = tuple(places) or (Device(),) * trial.layout.each
-        host = None if posts is None else posts.host
-        here = parts(trial, workload, folder, places, scratch, further, host=host)
+        host = None if remote_slots is None else remote_slots.host
+        here = player_specs(trial, workload, folder, places, scratch, further, host=host)
         weights = Weights(model, _where(places, trial.layout.devices))
         held.callback(weights.close)
         helpers = None
-        with Players(trial, here, posts) as players:
-            if weights.judged_piece is not None:
+        with Players(trial, here, remote_slots) as players:
+            if weights.judged_buffer is not None:
                 cores = [place.core for place in places[1:]]
-                helpers = Evaluators(workload, folder, weights.judged_piece, cores)
+                helpers = EvaluatorPool(workload, folder, weights.judged_buffer, cores)
                 held.enter_context(helpers)
-            neighbours = Neighbours(places, lambda: players.worked_s)
-            judge = Judge(workload=workload, weights=weights, folder=folder, validation=validation, helpers=helpers)
+            neighbours = CoreContention(places, lambda: players.worked_s)
+            judge = Evaluator(
+                workload=workload, weights=weights, folder=folder, validation=validation, helpers=helpers
+            )
             try:
-                _referee(trial, judge, players, neighbours, course, saved, keeper)
+                _referee(trial, judge, players, neighbours, course, saved, checkpoint_store)
             except PlayerGone as gone:
                 course.outcome, course.failure = Outcome.ERROR, gone.failure
             except (MemoryError, RuntimeError) as error:
@@ -109,12 +119,12 @@ def _where(places: Sequence[Device], ranks: int) -> list[torch.device]:
 
 def _referee(
     trial: Trial,
-    judge: Judge,
+    judge: Evaluator,
     players: Players,
-    neighbours: Neighbours,
-    course: Course,
+    neighbours: CoreContention,
+    course: TrialState,
     saved: Checkpoint | None,
-    keeper: Keeper,
+    checkpoint_store: CheckpointStore,
 ) -> None:
     """Conducts the trial from the players' start to its outcome, which is left in `course`.
 
@@ -127,7 +137,7 @@ def _referee(
         course.guards = players.confined()
     except PlayerGone as gone:
         if gone.failure.kind == EXIT:  # no code of the submission has run yet
-            raise Disturbed(f"no player could be started: {gone.failure.message}") from gone
+            raise MeasurementInvalid(f"no player could be started: {gone.failure.message}") from gone
         raise
     loaded = players.expect(Loaded)
     course.hp, course.batch_size = loaded.hp, loaded.batch_size
@@ -136,49 +146,49 @@ def _referee(
         course.outcome, course.reason = loaded.declined
         return None
     if trial.rule.until_s <= 0:
-        course.outcome = trial.rule.hopeless(0.0, ())
+        course.outcome = trial.rule.stop_reason(0.0, ())
         return None
     judge.ready()
-    players.place(weights.pieces)
+    players.bind_weights(weights.buffers)
     arrays = split_files(workload.dataset.folder(trial.data.absolute()), "train")
 
     # ---- the submission's clock runs from here, whenever the player can run; in a trial that goes on, once it is
     # back where it was
     neighbours.clock_runs()
     watch.switch(Account.SETUP if saved is None else Account.CHECKPOINT)
-    players.hand_over(arrays)
+    players.send_data(arrays)
     if not players.ready_within(allowed := _patience(trial, course)):
         return _overrun(course, "configure", allowed, players)
     players.expect(Configured)
     if saved is not None:
         _take_up(saved, weights, players, course)
-        neighbours.resume(course.others_s)
+        neighbours.resume(course.contention_s)
         neighbours.clock_runs()
     border = _next_border(trial, course.evaluations[-1].step if saved is not None else 0)
     watch.switch(
         Account.TRAINING
     )  # before there is leave to train: who has it may run before this process does again
-    players.proceed(Leave(submission_s=watch.submission_s(), border=border))
+    players.proceed(Continue(submission_s=watch.submission_s(), border=border))
     due = (math.floor(watch.submission_s() / period) + 1) * period
 
     while True:
-        until_asked = min(due, last) - watch.submission_s() if not trial.borders else _patience(trial, course)
+        until_asked = min(due, last) - watch.submission_s() if not trial.eval_steps else _patience(trial, course)
         asked = not players.ready_within(until_asked)
         if asked:
             players.ask_for_evaluation()
             if not players.ready_within(allowed := _patience(trial, course)):
                 return _overrun(course, "update", allowed, players)
-        at = players.expect(Border)
+        at = players.expect(EvalReady)
         players.freeze()
 
         watch.switch(Account.EVALUATION)  # ---- and stands still from here: nothing of the player can run
         time_s = watch.submission_s()
         neighbours.clock_stands()
-        course.others_s = neighbours.taken_s
+        course.contention_s = neighbours.taken_s
         _must_be_due(at, asked, border, course.evaluations)
-        players.bring()
+        players.fetch_weights()
         _must_agree(weights.gather())
-        value, beside = judge.validated()
+        value, extra_metrics = judge.validated()
         watch.switch(Account.LOGGING)
         if at.state_bytes is not None:
             course.state_bytes = at.state_bytes
@@ -189,7 +199,7 @@ def _referee(
                 time_s=time_s,
                 value=value,
                 train_loss=at.train_loss,
-                beside=beside,
+                extra_metrics=extra_metrics,
             ),
         )
         course.outcome = _decide(trial, workload, course.evaluations, at.complete)
@@ -199,7 +209,7 @@ def _referee(
         border = _next_border(trial, at.step)
         save = trial.checkpoint is not None and wall_clock() - course.saved_at >= trial.checkpoint_every_s
         watch.switch(Account.PAUSED)
-        players.proceed(Leave(submission_s=time_s, border=border, value=value, save=save))
+        players.proceed(Continue(submission_s=time_s, border=border, value=value, save=save))
         neighbours.clock_runs()
         watch.switch(Account.TRAINING)  # ---- and runs again
         players.thaw()
@@ -207,13 +217,18 @@ def _referee(
             if not players.ready_within(allowed := _patience(trial, course)):
                 return _overrun(course, "after_eval", allowed, players)
             players.expect(Saving)
-            _save(trial, workload, weights, players, course, keeper)
+            _save(trial, workload, weights, players, course, checkpoint_store)
             watch.switch(Account.TRAINING)
-            players.proceed(Leave(submission_s=watch.submission_s(), border=border))
+            players.proceed(Continue(submission_s=watch.submission_s(), border=border))
 
 
 def _save(
-    trial: Trial, workload: Workload, weights: Weights, players: Players, course: Course, keeper: Keeper
+    trial: Trial,
+    workload: Workload,
+    weights: Weights,
+    players: Players,
+    course: TrialState,
+    checkpoint_store: CheckpointStore,
 ) -> None:
     """Writes a checkpoint while the clock stands; what the player takes beyond mere copying is on the clock."""
     course.watch.switch(Account.CHECKPOINT)
@@ -223,10 +238,10 @@ def _save(
     course.saved_at = wall_clock()
     if states is None or trial.checkpoint is None:
         return
-    players.bring()
+    players.fetch_weights()
     checkpoint = Checkpoint(facts=course.facts(), weights=weights.held, players=states)
     with contextlib.suppress(OSError):  # a trial that cannot be saved can still be run
-        checkpoints.save(trial.checkpoint, identity(trial, workload), checkpoint, keeper)
+        checkpoints.save(trial.checkpoint, identity(trial, workload), checkpoint, checkpoint_store)
 
 
 def _copying_s(states: Sequence[bytes], weights: Weights) -> float:
@@ -235,12 +250,12 @@ def _copying_s(states: Sequence[bytes], weights: Weights) -> float:
     return sum(min(len(state), most) for state in states) / _COPY_BYTES_PER_S
 
 
-def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: Course) -> None:
+def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: TrialState) -> None:
     """Brings configured players, the weights and the ledger to where a checkpoint was made.
 
     What the player takes beyond setting itself up again and reading its state is on the clock.
     """
-    players.proceed(Leave(submission_s=0.0, border=None, resume=True))
+    players.proceed(Continue(submission_s=0.0, border=None, resume=True))
     players.restore(saved.players)
     if not players.ready_within(LOAD_TIMEOUT_S):
         raise PlayerGone(Failure(hook="load_state_dict", kind="Timeout", message="its state could not be restored"))
@@ -251,17 +266,17 @@ def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: Cour
     course.watch.overdrawn(allowed_s, Account.TRAINING)
     for held, kept in zip(weights.held, saved.weights, strict=True):
         held.copy_(kept)
-    players.place(weights.pieces)
+    players.bind_weights(weights.buffers)
     course.evaluations = tuple(Evaluation(**each) for each in facts["evaluations"])
     course.state_bytes = facts["state_bytes"]
     course.started, course.clock_started = facts["started"], facts["clock_started"]
     course.resumed = facts["resumed"] + 1
-    course.others_s = facts["others_s"]
+    course.contention_s = facts["others_s"]
     course.wall_before_s = facts["wall_s"]
     course.watch.resume(facts["ledger"])
 
 
-def _must_be_due(at: Border, asked: bool, border: int | None, before: Sequence[Evaluation]) -> None:
+def _must_be_due(at: EvalReady, asked: bool, border: int | None, before: Sequence[Evaluation]) -> None:
     """Raises PlayerGone where the player came to a border of its own making, or back in time."""
     if not (asked or at.complete or at.step == border):
         message = f"the player asked for an evaluation at step {at.step}, before one was due"
@@ -290,16 +305,16 @@ def _decide(trial: Trial, workload: Workload, evaluations: Sequence[Evaluation],
         return Outcome.REACHED
     if complete or (trial.max_steps is not None and step >= trial.max_steps):
         return Outcome.COMPLETE
-    if trial.borders:
-        return Outcome.COMPLETE if step >= trial.borders[-1] else None
+    if trial.eval_steps:
+        return Outcome.COMPLETE if step >= trial.eval_steps[-1] else None
     if time_s >= trial.budget_s:
         return Outcome.BUDGET
-    return trial.rule.hopeless(time_s, evaluations)
+    return trial.rule.stop_reason(time_s, evaluations)
 
 
 def _next_border(trial: Trial, step: int) -> int | None:
     """The step at which the player stops by itself; None where only the clock decides."""
-    ends = [border for border in trial.borders if border > step]
+    ends = [border for border in trial.eval_steps if border > step]
     if trial.max_steps is not None:
         ends.append(trial.max_steps)
     if trial.evaluate_every is not None:
@@ -307,15 +322,15 @@ def _next_border(trial: Trial, step: int) -> int | None:
     return min(ends, default=None)
 
 
-def _patience(trial: Trial, course: Course) -> float:
+def _patience(trial: Trial, course: TrialState) -> float:
     """Seconds that the player may still take until it says something."""
-    if trial.borders:
+    if trial.eval_steps:
         return trial.limits.stall_s
     grace = max(trial.evaluation_period_s, 1.0)
     return min(trial.budget_s + grace - course.watch.submission_s(), trial.limits.stall_s)
 
 
-def _overrun(course: Course, hook: str, allowed_s: float, players: Players) -> None:
+def _overrun(course: TrialState, hook: str, allowed_s: float, players: Players) -> None:
     """Ends a trial whose submission did not come back from a hook in time: a miss."""
     message = f"{players.behind()}did not come back from {hook} within {allowed_s:.1f} s; the player was stopped"
     course.outcome = Outcome.BUDGET

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.records import Outcome, Record, from_json, to_json
 from harness.system.sandbox import Limits
+from scoring.records import Outcome, Record, from_json, to_json
 from submissions.registry import UnknownSubmissionError, resolve
 from tests.faults.probe import probe
 

@@ -15,12 +15,12 @@ import torch
 
 from harness.player import weights
 from harness.protocol.plan import Trial
-from harness.records import Outcome, Record
 from harness.system import sandbox
 from harness.system.processes import ProcessTree, children
-from harness.trial import judge as judge_module
+from harness.trial import evaluator as judge_module
 from harness.trial import referee as trial_module
 from harness.trial.referee import run_trial
+from scoring.records import Outcome, Record
 from submissions.registry import SubmissionRef
 from tests.faults.probe import STILL, probe
 
@@ -225,7 +225,7 @@ F.cross_entropy = lambda *a, **k: torch.zeros(())
     "the model class": "torch.nn.Module.__call__ = lambda self, x: torch.zeros(len(x), 10)",
     "torch": "torch.Tensor.argmax = lambda *a, **k: torch.zeros(1); torch.eq = lambda a, b: a == a",
     "our modules": """
-from harness import records
+from scoring import records
 from harness.player import player
 from harness.trial import clock, player_process, referee
 referee._decide = lambda *a: "reached"
@@ -284,7 +284,9 @@ signal.signal(signal.SIGCONT, lambda *_: [sum(range(1000)) for _ in range(100)])
 }
 
 
-def watched(patch: pytest.MonkeyPatch, look: Callable[[], object], seconds: float) -> list[tuple[object, object]]:
+def supervised(
+    patch: pytest.MonkeyPatch, look: Callable[[], object], seconds: float
+) -> list[tuple[object, object]]:
     """Has every evaluation take longer, and what `look` sees before and after it kept."""
     seen: list[tuple[object, object]] = []
     evaluate = judge_module.evaluate
@@ -308,7 +310,7 @@ def players_cpu_s() -> float:
 @pytest.mark.parametrize("what", PAUSED)
 def test_nothing_of_it_runs_while_the_clock_is_paused(what: str, run_source: Run, tally: Counter[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        seen = watched(patch, players_cpu_s, 0.1)
+        seen = supervised(patch, players_cpu_s, 0.1)
         record = run_source(probe(configure=PAUSED[what]))
     still = len(seen) == 3 and all(before == after for before, after in seen)
     tried(tally, "blocked", still and record.outcome is Outcome.COMPLETE)
@@ -328,7 +330,7 @@ def work():
 threading.Thread(target=work, daemon=True).start()
 """
     with pytest.MonkeyPatch.context() as patch:
-        seen = watched(patch, players_cpu_s, 0.2)
+        seen = supervised(patch, players_cpu_s, 0.2)
         record = run_source(probe(configure=timer))
     stood_still = len(seen) == 3 and all(before == after for before, after in seen)
     caught = record.outcome is Outcome.ERROR and record.failure.kind == "ClockCheat"
@@ -341,7 +343,7 @@ def test_an_accomplice_that_wakes_it_is_noticed(run_source: Run, tally: Counter[
             ProcessTree(pid).resume()
 
     with pytest.MonkeyPatch.context() as patch:
-        watched(patch, wake, 0.2)
+        supervised(patch, wake, 0.2)
         record = run_source(probe(configure=PAUSED["a thread"]))
     tried(tally, "detected", record.outcome is Outcome.ERROR and record.failure.kind == "ClockCheat")
 
@@ -360,7 +362,7 @@ threading.Thread(target=swap, daemon=True).start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "share", lambda model: models.append(model) or share(model))
         look = lambda: torch.cat([p.detach().flatten() for p in models[0].parameters()])  # noqa: E731
-        seen = watched(patch, look, 0.1)
+        seen = supervised(patch, look, 0.1)
         run_source(probe(configure=swap, update=STILL))
     tried(tally, "blocked", len(seen) == 3 and all(torch.equal(a, b) for a, b in seen))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.records import Outcome, RecordStore
 from scoring.mirror import default_uri, find_leaderboards
+from scoring.records import Outcome, RecordStore
 from tests.cores import run
 
 pytestmark = [

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from harness.protocol.plan import Trial
-from harness.records import Outcome, Record
 from harness.trial import checkpoints
+from harness.trial.checkpoint_store import FILES
 from harness.trial.checkpoints import Checkpoint
 from harness.trial.clock import CLOCK_TOLERANCE
-from harness.trial.keeper import FILES
 from harness.trial.player_process import PlayerProcess
 from harness.trial.referee import run_trial
+from scoring.records import Outcome, Record
 from submissions.registry import SubmissionRef, known, resolve
 from tests.faults.probe import STILL, probe
 from workloads import registry
@@ -54,12 +54,12 @@ def interrupted(order: Trial, after: int = 1) -> None:
                 raise Interrupted
 
     with pytest.raises(Interrupted):
-        run_trial(order, keeper=Stopping())
+        run_trial(order, checkpoint_store=Stopping())
 
 
 def course(record: Record) -> list[tuple]:
     """All of a trial but its times."""
-    return [(e.step, e.examples, e.value, e.train_loss, dict(e.beside)) for e in record.evaluations]
+    return [(e.step, e.examples, e.value, e.train_loss, dict(e.extra_metrics)) for e in record.evaluations]
 
 
 def check_neutral(order: Trial) -> None:

@@ -10,12 +10,12 @@ import pytest
 from harness import cli
 from harness.algoperf import facts as algoperf_facts
 from harness.arguments import names
-from harness.errors import UsageError
+from harness.protocol.defaults import DEFAULT_WORKLOADS
 from harness.protocol.plan import Settings
-from harness.protocol.rules import DEFAULT_WORKLOADS
-from harness.records import RecordStore
+from pacer.errors import UsageError
 from scoring.board import Board
 from scoring.mirror import MirrorReport
+from scoring.records import RecordStore
 from tests.scoring.build import record
 from workloads import registry
 
@@ -262,7 +262,7 @@ def test_a_bench_runs_what_was_named_and_else_a_part_of_the_suite(
         asked.append(settings)
         raise UsageError("seen")
 
-    monkeypatch.setattr("harness.verbs.bench.bench", bench)
+    monkeypatch.setattr("harness.runs.bench.bench", bench)
     assert cli.main(["bench", *arguments]) == 2
     assert asked[0].workloads == workloads
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.records import Outcome, Record, RecordStore
 from harness.report import status
 from harness.system import machine
 from harness.system.machine import ROOT
+from scoring.records import Outcome, Record, RecordStore
 from tests.nodes import Nodes
 
 pytestmark = [

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.errors import UsageError
 from harness.protocol.plan import Settings
-from harness.records import RecordStore
+from harness.runs import decide
+from harness.runs.bench import BenchReport
+from harness.runs.decide import Until, until_decided
 from harness.system import machine
-from harness.verbs import decide
-from harness.verbs.bench import BenchReport
-from harness.verbs.decide import Until, until_decided
+from pacer.errors import UsageError
 from scoring.board import build_board, p_first_ahead
+from scoring.records import RecordStore
 from tests.scoring.build import record, table
 
 LEVEL = [10.0, 11.0, 9.0, 10.5, 9.5, 10.0]

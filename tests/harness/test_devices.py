@@ -14,18 +14,18 @@ import pytest
 import torch
 from torch import nn
 
-from harness.errors import UsageError
 from harness.player.weights import Weights
 from harness.protocol.plan import Trial
-from harness.records import Outcome, Record, RecordStore, from_json, to_json
 from harness.system import machine
-from harness.system.layout import SINGLE, Layout
 from harness.system.machine import Device
 from harness.system.processes import ProcessTree
-from harness.trial.evaluators import Evaluators
-from harness.trial.judge import Judge, initial_model
+from harness.trial.evaluator import Evaluator, initial_model
+from harness.trial.evaluator_pool import EvaluatorPool
 from harness.trial.referee import run_trial
-from submissions.parts.batch_norm import norms
+from pacer.errors import UsageError
+from scoring.records import Outcome, Record, RecordStore, from_json, to_json
+from scoring.records.layout import SINGLE, Layout
+from submissions.player_specs.batch_norm import norms
 from submissions.registry import SubmissionRef, known, resolve
 from tests.faults.probe import probe
 from tests.harness.test_checkpoints import check_neutral
@@ -305,12 +305,14 @@ def test_two_ranks_go_on_bit_for_bit(workload: str, name: str, short: Trial, tmp
 
 @pytest.mark.parametrize("parts", [2, 3])
 @pytest.mark.parametrize("name", ["molecules_gnn", "speech_lstm", "mri_unet"])
-def test_evaluation_in_parts_is_evaluation_bit_for_bit(name: str, parts: int, cache: Path) -> None:
+def test_evaluation_in_parts_is_evaluation_bit_for_bit(name: str, player_specs: int, cache: Path) -> None:
     workload = replace(registry.find("smoke", name), eval_batch_size=20)
     folder = workload.dataset.prepare(cache)
     weights = Weights(initial_model(workload, 3), [CPU] * 2)
     assert weights.gather() is None
-    with Evaluators(registry.find("smoke", name), folder, weights.judged_piece, [None] * (parts - 1)) as shared:
+    with EvaluatorPool(
+        registry.find("smoke", name), folder, weights.judged_buffer, [None] * (player_specs - 1)
+    ) as shared:
         shared.ready()
         for limit in (57, 11):
             arrays = open_split(folder, "validation", limit)
@@ -336,7 +338,7 @@ def test_statistics_are_averaged_for_the_judge_alone() -> None:
 
 def test_nothing_of_any_rank_runs_while_the_clock_is_paused(short: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    judged = Judge._judged
+    judged = Evaluator._judged
 
     def cpu_s() -> list[float]:
         players = [process for process in multiprocessing.active_children() if not process.daemon]
@@ -348,7 +350,7 @@ def test_nothing_of_any_rank_runs_while_the_clock_is_paused(short: Trial, monkey
         seen.append((before, cpu_s()))
         return judged(*arguments)
 
-    monkeypatch.setattr(Judge, "_judged", slowly)
+    monkeypatch.setattr(Evaluator, "_judged", slowly)
     busy = """
 import hashlib, threading
 def work():

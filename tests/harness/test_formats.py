@@ -11,12 +11,12 @@ from torch import nn
 
 from harness.player import devices
 from harness.protocol.plan import Trial
-from harness.records import Outcome, from_json, to_json
 from harness.system import machine
-from harness.system.layout import Layout
-from harness.trial import judge as judge_module
-from harness.trial.judge import initial_model
+from harness.trial import evaluator as judge_module
+from harness.trial.evaluator import initial_model
 from harness.trial.referee import run_trial
+from scoring.records import Outcome, from_json, to_json
+from scoring.records.layout import Layout
 from submissions.registry import resolve
 from workloads import registry
 from workloads.base import Precision

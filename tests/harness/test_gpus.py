@@ -13,17 +13,17 @@ import pytest
 import torch
 
 from harness.cluster.nodes import Facts, Node
-from harness.errors import UsageError
-from harness.player import devices, piece
-from harness.player.piece import Piece
+from harness.player import buffer, devices
+from harness.player.buffer import SharedBuffer
 from harness.protocol.plan import Trial
-from harness.records import Outcome
 from harness.system import gpus, machine, sandbox
 from harness.system.gpus import Gpu
-from harness.system.layout import Layout
 from harness.system.machine import Device
-from harness.trial.parts import parts
+from harness.trial.player_specs import player_specs
 from harness.trial.referee import run_trial
+from pacer.errors import UsageError
+from scoring.records import Outcome
+from scoring.records.layout import Layout
 from tests.harness.test_checkpoints import check_neutral, course
 from workloads import registry
 
@@ -94,8 +94,8 @@ def test_each_rank_has_a_gpu(order: Trial, tmp_path: Path) -> None:
     places = [Device(gpu=gpu.uuid) for gpu in TWO]
     trial = replace(order, layout=Layout(devices=2))
     workload = registry.find(order.suite, order.workload)
-    told = parts(trial, workload, tmp_path, places, tmp_path, None)
-    assert [(part.cell.gpu, part.core) for part in told] == [(gpu.uuid, None) for gpu in TWO]
+    told = player_specs(trial, workload, tmp_path, places, tmp_path, None)
+    assert [(part.sandbox_spec.gpu, part.core) for part in told] == [(gpu.uuid, None) for gpu in TWO]
 
 
 def test_a_player_sees_its_gpu_alone(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_player_sees_its_gpu_alone(tmp_path: Path) -> None:
     its threads, without which CUDA does not start."""
     reader, writer = os.pipe()
     if os.fork() == 0:
-        sandbox.enter(sandbox.Cell(scratch=tmp_path, gpu=TWO[1].uuid))
+        sandbox.enter(sandbox.SandboxSpec(scratch=tmp_path, gpu=TWO[1].uuid))
         kept = resource.getrlimit(resource.RLIMIT_DATA) == (resource.RLIM_INFINITY,) * 2
         Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("named")
         Path("/proc/self/maps").read_text()
@@ -139,9 +139,9 @@ def test_a_process_has_the_device_that_it_was_given() -> None:
 
 
 def test_a_piece_of_memory_is_found_by_its_file() -> None:
-    made = Piece.create(100)
+    made = SharedBuffer.create(100)
     made.write(bytes(range(100)))
-    there = piece.find(100, os.dup(made.descriptor))
+    there = buffer.find(100, os.dup(made.descriptor))
     there[0] = 7
     assert made.read() == bytes([7, *range(1, 100)])
     made.close()

@@ -14,8 +14,8 @@ from harness.algoperf import facts as algoperf_facts
 from harness.algoperf.facts import Leaderboard, leaderboard
 from harness.algoperf.find_logs import find_submissions, leaderboards
 from harness.algoperf.import_logs import Report, import_logs
-from harness.errors import UsageError
-from harness.records import Outcome, Record, RecordStore
+from pacer.errors import UsageError
+from scoring.records import Outcome, Record, RecordStore
 
 EXTERNAL = leaderboard("0.6", "external")
 SELF = leaderboard("0.5", "self")
@@ -66,7 +66,7 @@ def test_a_trial_is_read_as_it_was_published(logs: Path) -> None:
         "no logs, a miss (7): mine on criteo1tb, mine on fastmri, mine on imagenet_resnet and 4 more",
     )
     record = read(logs)["mine/study_0/librispeech_conformer/trial_1"]
-    assert [(e.step, e.time_s, e.value, e.beside) for e in record.evaluations] == [
+    assert [(e.step, e.time_s, e.value, e.extra_metrics) for e in record.evaluations] == [
         (100, 50.0, 0.9, {"test_wer": 0.9}),
         (200, 100.0, 0.08, {"test_wer": 0.06}),
         (300, 150.0, 0.07, {"test_wer": 0.05}),
@@ -134,7 +134,7 @@ def test_a_metric_that_is_no_number_reaches_nothing(logs: Path, text: str) -> No
     ]
     record = read(logs)["mine/study_0/librispeech_conformer/trial_1"]
     assert record.evaluations[0].value is None
-    assert record.evaluations[0].beside == {"test_wer": None}
+    assert record.evaluations[0].extra_metrics == {"test_wer": None}
     assert record.crossing is record.evaluations[1]
 
 

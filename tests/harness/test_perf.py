@@ -10,9 +10,9 @@ import pytest
 
 from harness import cli
 from harness.protocol.plan import Settings
-from harness.records import RecordStore
-from harness.verbs.bench import BenchReport, append_report
-from harness.verbs.perf import PerfReport, StepCost, _last_bench, _starts
+from harness.runs.bench import BenchReport, append_report
+from harness.studies.perf import PerfReport, StepCost, _last_bench, _starts
+from scoring.records import RecordStore
 from tests.scoring.build import record
 
 GOOD = StepCost(

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from harness.protocol.plan import Settings, Trial, plan
-from harness.records import Failure, Outcome
 from harness.report.progress import TrialProgress
 from harness.report.words import describe
+from scoring.records import Failure, Outcome
 from submissions.registry import resolve
 from tests.scoring.build import record
 from workloads import registry
@@ -35,8 +35,8 @@ def test_a_trial_that_was_not_run_says_why() -> None:
 
 
 def test_a_time_taken_beside_other_work_is_described_as_such() -> None:
-    calm = record(time=10.0, others_s=0.5)
-    assert describe(replace(calm, others_s=4.0)) == f"{describe(calm)}; other work took 40% of its core"
+    calm = record(time=10.0, contention_s=0.5)
+    assert describe(replace(calm, contention_s=4.0)) == f"{describe(calm)}; other work took 40% of its core"
 
 
 WORKLOADS = registry.suite("smoke")[:2]

@@ -9,7 +9,7 @@ import pytest
 
 from harness.protocol.plan import Settings, Trial, plan, results_hash
 from harness.protocol.racing import POLICIES, Race
-from harness.records import Outcome, Record, stored
+from scoring.records import Outcome, Record, stored
 from submissions.registry import resolve
 from tests.scoring.build import record
 from workloads import registry
@@ -71,12 +71,12 @@ def test_the_policies_stop_for_their_reasons() -> None:
     missed = [finished(None, study=study, number=number) for study in (0, 1) for number in (0, 1)]
     assert race(missed).rule(trial(2, 0)).until_s == float("inf")
     for policy in ("missed", "exact"):
-        assert race(missed, stop=policy).rule(trial(2, 0)).hopeless(0.0, ()) is Outcome.SETTLED
+        assert race(missed, stop=policy).rule(trial(2, 0)).stop_reason(0.0, ()) is Outcome.SETTLED
     hit = [finished(7.0, study=study, number=number) for study in (0, 1) for number in (0, 1)]
     assert race(hit, stop="missed").rule(trial(2, 0)).until_s == float("inf")
     assert race(hit, stop="exact").rule(trial(2, 0)).until_s == 7.0
     fast = [finished(1.0, study=study, submission=NADAMW) for study in (0, 1, 2)]
     cut = race(fast, stop="exact").rule(trial(0, 0))
     assert 4.0 < cut.until_s < 4.001
-    assert cut.hopeless(5.0, ()) is Outcome.CUT
+    assert cut.stop_reason(5.0, ()) is Outcome.CUT
     assert race(fast, stop="exact").rule(trial(0, 1, NADAMW)).until_s == 1.0

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from harness import cli
-from harness.protocol.stopping import Until
-from harness.records import Outcome, Record, RecordStore
-from harness.verbs import recorded, scale
-from harness.verbs.growth import Growth, measured
-from harness.verbs.scale import ScaleReport
+from harness.studies import recorded, scale
+from harness.studies.growth import Growth, measured
+from harness.studies.scale import ScaleReport
+from scoring.records import Outcome, Record, RecordStore
+from scoring.stopping import Until
 
 pytestmark = pytest.mark.xdist_group("scale")  # they share the curves
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from harness.cluster.schedule import believed
-from harness.records import Failure, Record
-from harness.trial.player_end import EXIT, Disturbed
+from harness.trial.player_handle import EXIT, MeasurementInvalid
+from scoring.records import Failure, Record
 from tests.scoring.build import record
 
 EXITED = replace(record(time=None), failure=Failure(hook="update", kind=EXIT, message="the player was killed"))
@@ -25,7 +25,7 @@ def on_a_node(ended: Record, *, dies: bool) -> str:
         if worker == 0:
             try:
                 said = believed(ended, os.getppid()).failure.message
-            except Disturbed as disturbed:
+            except MeasurementInvalid as disturbed:
                 said = str(disturbed)
             os.write(writer, said.encode())
             os._exit(0)

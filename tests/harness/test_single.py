@@ -10,9 +10,9 @@ import pytest
 
 from harness import cli
 from harness.protocol.plan import Settings, plan
-from harness.records import Outcome, from_json
 from harness.system import machine
 from harness.system.machine import ROOT
+from scoring.records import Outcome, from_json
 from submissions.registry import resolve
 from workloads import registry
 

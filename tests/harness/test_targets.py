@@ -8,8 +8,8 @@ from statistics import median
 
 import pytest
 
-from harness.protocol.rules import BUDGET_FACTOR
-from harness.verbs.targets import _decide
+from harness.protocol.defaults import BUDGET_FACTOR
+from harness.studies.targets import _decide
 from tests.scoring.build import record
 from workloads import registry, targets
 from workloads.base import Workload

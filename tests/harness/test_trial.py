@@ -12,14 +12,14 @@ import psutil
 import pytest
 
 from harness.protocol.plan import Trial
-from harness.protocol.stopping import Until
-from harness.records import Outcome, Record
 from harness.trial.clock import CLOCK_TOLERANCE
-from harness.trial.judge import Judge
-from harness.trial.player_end import EXIT, Disturbed
+from harness.trial.evaluator import Evaluator
+from harness.trial.player_handle import EXIT, MeasurementInvalid
 from harness.trial.referee import run_trial
+from scoring.records import Outcome, Record
+from scoring.stopping import Until
 from submissions.registry import resolve
-from workloads.metrics import Judgement
+from workloads.metrics import EvalResult
 
 Run = Callable[..., Record]
 
@@ -221,7 +221,7 @@ def test_examples_are_counted_as_used(run_source: Run) -> None:
 
 
 def test_a_repeat_is_evaluated_at_given_steps_whatever_the_clock_says(order: Trial) -> None:
-    given = replace(order, borders=(7, 30, 31), budget_s=1e-3, evaluation_period_s=1e-3, max_steps=None)
+    given = replace(order, eval_steps=(7, 30, 31), budget_s=1e-3, evaluation_period_s=1e-3, max_steps=None)
     record = run_trial(replace(given, evaluate_every=None))
     assert [e.step for e in record.evaluations] == [7, 30, 31]
     assert record.outcome is Outcome.COMPLETE
@@ -245,7 +245,7 @@ def test_a_machine_that_stood_still_is_noticed(order: Trial) -> None:
     """Every process is stopped for a while, as by a laptop's lid or a virtual machine's host."""
     lid = subprocess.Popen([sys.executable, "-c", LID])
     try:
-        with pytest.raises(Disturbed, match=r"stood still for \d"):
+        with pytest.raises(MeasurementInvalid, match=r"stood still for \d"):
             run_trial(
                 replace(
                     order, submission=resolve("torch.optim:Adam@constant"), max_steps=10**6, evaluate_every=10**6
@@ -264,15 +264,15 @@ def test_nothing_of_a_player_stays_behind(run_source: Run) -> None:
 def test_a_player_that_is_killed_while_it_stands_still_did_not_cheat(
     order: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged = Judge.validated
+    judged = Evaluator.validated
 
-    def killing(judge: Judge) -> Judgement:
+    def killing(judge: Evaluator) -> EvalResult:
         stopped = [p for p in psutil.Process().children(recursive=True) if p.status() == psutil.STATUS_STOPPED]
         assert len(stopped) == 1
         stopped[0].kill()
         return judged(judge)
 
-    monkeypatch.setattr(Judge, "validated", killing)
+    monkeypatch.setattr(Evaluator, "validated", killing)
     record = run_trial(order)
     assert record.outcome is Outcome.ERROR
     assert (record.failure.kind, record.failure.message) == (EXIT, "the player was killed by SIGKILL")

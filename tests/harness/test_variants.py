@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UsageError
 from harness.protocol.plan import Settings
 from harness.protocol.variants import draw, drawn
+from pacer.errors import UsageError
 from workloads import registry
 
 MINI = registry.suite("mini")

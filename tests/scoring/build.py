@@ -1,6 +1,6 @@
 """Records for tests, from a few numbers."""
 
-from harness.records import Evaluation, Failure, Outcome, Record
+from scoring.records import Evaluation, Failure, Outcome, Record
 
 
 def record(

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.errors import RecordsError, UsageError
-from harness.records import Outcome
+from pacer.errors import RecordsError, UsageError
 from scoring.board import build_board
+from scoring.records import Outcome
 from tests.scoring.build import record, table
 
 TIMES = {
@@ -233,8 +233,8 @@ def test_imports_neither_torch_nor_ray_nor_mlflow():
         "heavy = {'torch', 'ray', 'mlflow', 'matplotlib.pyplot'} & set(sys.modules)\n"
         "ours = {m for m in sys.modules if m.split('.')[0] in ('harness', 'workloads', 'submissions')}\n"
         "assert not heavy, heavy\n"
-        "rest = {m for m in ours if not m.startswith('harness.records')}\n"
-        "assert rest == {'harness', 'harness.errors', 'harness.system', 'harness.system.layout'}, rest\n"
+        "rest = {m for m in ours if not m.startswith('scoring.records')}\n"
+        "assert rest == {'harness', 'pacer.errors', 'harness.system', 'scoring.records.layout'}, rest\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -252,9 +252,9 @@ def test_a_board_says_what_nobody_kept_submissions_from():
 
 
 def test_a_board_says_where_other_work_made_times_longer():
-    calm = table(TIMES, others_s=0.1)
+    calm = table(TIMES, contention_s=0.1)
     assert board(calm).warnings == board(table(TIMES)).warnings, "a little is always there"
-    busy = [replace(r, others_s=0.3 * r.evaluations[-1].time_s) if r.submission == "muon" else r for r in calm]
+    busy = [replace(r, contention_s=0.3 * r.evaluations[-1].time_s) if r.submission == "muon" else r for r in calm]
     (text,) = [line for line in board(busy).warnings if line.startswith("busy machine")]
     assert text.startswith(
         f"busy machine: in 6 of {len(calm)} trials other work took more than 10% of the trial's core"

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.errors import RecordsError
-from harness.records import Outcome, Record
+from pacer.errors import RecordsError
 from scoring.claims import Claim, Comparison, Expects, Speedup, Verdict, as_markdown, compare
+from scoring.records import Outcome, Record
 from scoring.selection import Selection, select
 from tests.scoring.build import table
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.errors import RecordsError
+from pacer.errors import RecordsError
 from scoring.selection import select
 from tests.scoring.build import record, table
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.records import Outcome, compact, from_json, to_json
 from scoring import times
+from scoring.records import Outcome, compact, from_json, to_json
 from tests.scoring.build import record
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.player.batches import EpochBatches
-from harness.trial.judge import initial_model
+from harness.trial.evaluator import initial_model
 from submissions.base import Submission, Training, WorkloadView
 from submissions.registry import load, resolve
 from workloads.base import Batch, LossKind, LossTerms, Workload

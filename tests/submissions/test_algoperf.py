@@ -17,9 +17,9 @@ from torch import nn
 
 from harness.protocol import seeds
 from harness.protocol.plan import Trial
-from harness.records import Outcome, Record
-from harness.trial.judge import initial_model
+from harness.trial.evaluator import initial_model
 from harness.trial.referee import run_trial
+from scoring.records import Outcome, Record
 from submissions.algoperf.compat.param_utils import param_types
 from submissions.algoperf.compat.random_utils import PRNGKey, fold_in, split
 from submissions.algoperf.compat.spec import ForwardPassMode, ParameterType

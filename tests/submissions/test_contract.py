@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from harness.protocol.plan import Trial
-from harness.records import Outcome
 from harness.trial.referee import run_trial
+from scoring.records import Outcome
 from submissions.about import about
 from submissions.registry import known, load, resolve
 from tests.submissions.rig import VIEW, advance, begin

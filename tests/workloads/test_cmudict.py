@@ -192,7 +192,7 @@ def test_phoneme_error_rate_is_that_of_jiwer(cache):
         letters, _ = model.greedy(collate(arrays, np.arange(100)).inputs[0])
     judged = evaluate(replace(SMOKE, eval_batch_size=33), model, arrays, CPU)
     assert judged.value == pytest.approx(jiwer.wer(references, spoken(letters)), rel=1e-6)
-    assert list(judged.beside) == ["loss"]
+    assert list(judged.extra_metrics) == ["loss"]
 
 
 def test_a_model_that_ends_at_once_makes_one_error_per_letter(cache):
@@ -236,6 +236,6 @@ def test_a_step_and_an_evaluation_of_the_base_scale(cache):
             parameter -= 0.01 * parameter.grad
     judged = evaluate(BASE, model, open_split(folder, "validation", 2), CPU)
     assert judged.value > 0
-    assert judged.beside["loss"] > 0
+    assert judged.extra_metrics["loss"] > 0
     assert BASE.metric.name == "character_error_rate"
     assert MINI.metric.name == "phoneme_error_rate"

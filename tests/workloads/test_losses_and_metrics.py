@@ -156,15 +156,15 @@ def test_metrics_beside_are_told_and_examples_of_like_length_go_together():
     workload = replace(
         GIVEN,
         collate=collate,
-        beside=(mean_loss(cross_entropy, "loss"),),
+        extra_metrics=(mean_loss(cross_entropy, "loss"),),
         lengths=lambda arrays: arrays["x"][:, 0],
     )
     arrays = {"x": np.array([[3, 0], [1, 0], [2, 0], [4, 0]], np.float32), "y": np.zeros(4, np.int64)}
-    value, beside = evaluate(workload, Given(), arrays, torch.device("cpu"))
+    value, extra_metrics = evaluate(workload, Given(), arrays, torch.device("cpu"))
     assert seen == [[1.0, 2.0], [3.0, 4.0]]
     assert value == 0.0
     expected = functional.cross_entropy(torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])).item()
-    assert beside == {"loss": pytest.approx(expected)}
+    assert extra_metrics == {"loss": pytest.approx(expected)}
 
 
 def test_the_mode_is_restored_after_an_error():

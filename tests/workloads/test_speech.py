@@ -154,9 +154,9 @@ def test_the_base_scale_trains_and_is_evaluated(cache, module):
     assert loss.isfinite()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     arrays = open_split(workload.dataset.prepare(cache), "validation", 4)
-    judgement = evaluate(workload, model, arrays, device)
-    assert judgement.value > 0
-    assert judgement.beside["loss"] > 0
+    result = evaluate(workload, model, arrays, device)
+    assert result.value > 0
+    assert result.extra_metrics["loss"] > 0
 
 
 def test_a_batch_is_as_long_as_its_longest_example(cache):

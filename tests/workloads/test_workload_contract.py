@@ -161,10 +161,12 @@ def test_evaluation_counts_each_example_once(workload, cache):
     found = [evaluate(replace(workload, eval_batch_size=size), model, arrays, CPU) for size in (5, 23, 100)]
     assert model.training
     batch = workload.collate(arrays, np.arange(23))
-    for metric in (workload.metric, *workload.beside):
+    for metric in (workload.metric, *workload.extra_metrics):
         with torch.inference_mode():
             plain = metric.reduce(metric.rows(model.eval(), batch).double())
-        values = [value if metric is workload.metric else beside[metric.name] for value, beside in found]
+        values = [
+            value if metric is workload.metric else extra_metrics[metric.name] for value, extra_metrics in found
+        ]
         assert values == pytest.approx([plain] * 3, rel=1e-4)
     if workload.metric.name == "error_rate":
         with torch.no_grad():

@@ -1,0 +1,78 @@
+"""`make check`: a few steps of a submission on every workload, and in plain words what is wrong with it."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+
+from harness.protocol.choose import listed_workloads
+from harness.protocol.plan import Settings, Trial
+from harness.trial.referee import run_trial
+from pacer.errors import UsageError
+from scoring.records import Outcome, Record
+from submissions.registry import resolve
+
+_STEPS = 6
+_ALLOWED_S = 30.0
+
+
+def check(settings: Settings, spec: str, console: Console) -> int:
+    """Tries a submission everywhere; 0 where all is well, 1 where something is not. Raises UsageError."""
+    try:
+        submission = resolve(spec)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    broken = 0
+    for workload in listed_workloads(settings):
+        trial = Trial(
+            suite=settings.suite,
+            workload=workload.name,
+            submission=submission,
+            ruleset=settings.ruleset,
+            seed=settings.seed,
+            study=0,
+            trial=0,
+            budget_s=_ALLOWED_S,
+            evaluation_period_s=_ALLOWED_S,
+            data=settings.data,
+            max_steps=_STEPS,
+            evaluate_every=_STEPS // 2,
+            stop_at_target=False,
+            limits=settings.limits,
+            hidden=(settings.results.absolute(),),
+            layout=settings.layout,
+        )
+        start = time.perf_counter()
+        complaint = _complaint(record := run_trial(trial))
+        broken += complaint is not None
+        last = record.evaluations[-1] if record.evaluations else None
+        if complaint is not None:
+            said = complaint
+        elif record.outcome is Outcome.UNSUITABLE:
+            said = f"does not apply: {record.reason}"
+        else:
+            seconds = time.perf_counter() - start
+            said = f"ok: {last.step} steps, {record.metric} {last.value:.4f}, {seconds:.1f} s"
+        console.print(f"{workload.name:<20} {said}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"{submission.name}: {broken} workloads with problems" if broken else f"{submission.name}: all is well",
+        markup=False,
+    )
+    return 1 if broken else 0
+
+
+def _complaint(record: Record) -> str | None:
+    """What is wrong with a short trial, None for nothing."""
+    failure = record.failure
+    if failure is not None:
+        place = f" at {failure.file}:{failure.line}" if failure.file else ""
+        text = f"{failure.hook} failed{place}: {failure.kind}: {failure.message}"
+        return f"{text}\n{failure.traceback}" if failure.traceback else text
+    if record.outcome is Outcome.DIVERGED:
+        return f"diverged: {record.metric} is not a finite number after {record.evaluations[-1].step} steps"
+    if any(e.train_loss is None for e in record.evaluations):
+        return "update returned a loss that is not a finite number"
+    if record.outcome is Outcome.COMPLETE and record.evaluations[-1].step < _STEPS:
+        return f"ended by itself after {record.evaluations[-1].step} steps"
+    return None

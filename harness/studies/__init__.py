@@ -1,0 +1,1 @@
+"""Measurements for maintainers: of the harness itself, of targets, of hyperparameters."""

@@ -1,1 +1,0 @@
-"""What the command line does: mostly a file a verb."""

@@ -1,0 +1,1 @@
+"""Pacer, a benchmark of neural-network training algorithms."""

@@ -1,0 +1,22 @@
+"""Records: what trials leave behind, on disk the source of truth that every score is computed from.
+
+Imports neither torch nor ray, so that scoring can read records anywhere.
+"""
+
+from scoring.records.brief import Stored, stored
+from scoring.records.record import (
+    CONTENTION_SHARE,
+    SCHEMA,
+    Evaluation,
+    Failure,
+    Outcome,
+    Record,
+    compact,
+    finite,
+    from_json,
+    to_json,
+)
+from scoring.records.store import RecordStore
+
+__all__ = ["CONTENTION_SHARE", "SCHEMA", "Evaluation", "Failure", "Outcome", "Record", "RecordStore", "Stored"]
+__all__ += ["compact", "finite", "from_json", "stored", "to_json"]

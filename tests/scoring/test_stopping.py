@@ -1,0 +1,254 @@
+"""Each policy's rule, from a few finished trials; that the exact ones are exact is tested in test_replay.py."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections import defaultdict
+
+import pytest
+
+from scoring.records import Evaluation, Outcome
+from scoring.stopping import (
+    AllOf,
+    BaseMissed,
+    Cut,
+    FirstOf,
+    Forecast,
+    GiveUp,
+    Median,
+    Missed,
+    OwnStudy,
+    Start,
+    Until,
+    exact,
+    finished,
+)
+from tests.scoring.build import record, table
+
+INF = math.inf
+
+
+def start(submission="sgd", workload="digits", *, study=9, studies=3, trials=1, higher=True, **other) -> Start:
+    return Start(
+        submission=submission,
+        workload=workload,
+        seed=0,
+        study=study,
+        studies=studies,
+        trials=trials,
+        higher_is_better=higher,
+        budget_s=100.0,
+        **other,
+    )
+
+
+def cells(records):
+    found = defaultdict(list)
+    for r in records:
+        found[r.submission, r.workload].append(finished(r))
+    return found
+
+
+def done(*times, submission="sgd", workload="digits"):
+    """One trial a study, at these times; None for a miss."""
+    return table({submission: {workload: list(times)}})
+
+
+def seen(*values, period=1.0):
+    return [
+        Evaluation(step=i, examples=i, time_s=period * (i + 1), value=value, train_loss=None)
+        for i, value in enumerate(values)
+    ]
+
+
+def test_a_rule_by_time():
+    rule = Until(10.0, Outcome.CUT)
+    assert rule.stop_reason(9.9, ()) is None
+    assert rule.stop_reason(10.0, ()) is Outcome.CUT
+    assert Until().stop_reason(1e9, ()) is None
+
+
+def test_the_first_rule_decides():
+    rule = FirstOf((Until(20.0, Outcome.OUTRUN), Until(10.0, Outcome.CUT)))
+    assert rule.until_s == 10.0
+    assert rule.stop_reason(15.0, ()) is Outcome.CUT
+    assert rule.stop_reason(25.0, ()) is Outcome.OUTRUN
+    assert FirstOf().until_s == INF
+    assert FirstOf().stop_reason(1e9, ()) is None
+
+
+def test_own_study():
+    known = cells([record("sgd", time=30.0, study=1), record("sgd", time=20.0, study=1, trial=1), *done(5.0)])
+    assert OwnStudy().rule(start(study=1, trials=3), known).until_s == 20.0
+    assert OwnStudy().rule(start(study=2, trials=3), known).until_s == INF
+
+
+def test_a_result_under_a_broken_rule_outruns_nobody():
+    known = cells([record("sgd", time=3.0, study=1, outcome="error")])
+    assert OwnStudy().rule(start(study=1, trials=3), known).until_s == INF
+
+
+@pytest.mark.parametrize(
+    ("studies", "known", "until_s"),
+    [
+        (1, [], INF),  # nothing else decides
+        (3, [10.0], INF),
+        (3, [10.0, 30.0], 30.0),  # beyond 30 it is the third
+        (3, [10.0, None], INF),
+        (3, [None, None], 0.0),  # the median is a miss whatever comes
+        (3, [None], INF),
+        (5, [10.0, 20.0], INF),  # the two to come may be misses
+        (5, [10.0, 30.0, 20.0], 30.0),
+        (5, [10.0, 30.0, 20.0, 15.0], 20.0),
+        (5, [10.0, 20.0, None], INF),
+        (5, [None, 10.0, None, None], 0.0),
+        (2, [10.0], INF),  # the mean of both
+        (2, [None], 0.0),
+        (4, [10.0, 20.0, 30.0], 30.0),  # at 25 it would be in the middle two
+        (4, [10.0, 20.0], INF),
+        (4, [10.0, None, None], 0.0),  # one of the middle two is a miss for certain
+    ],
+)
+def test_median(studies, known, until_s):
+    rule = Median().rule(start(studies=studies), cells(done(*known)))
+    assert rule.until_s == until_s
+    assert rule.stop_reason(until_s, ()) is Outcome.SETTLED
+    sure = Missed().rule(start(studies=studies), cells(done(*known)))
+    assert sure.until_s == (0.0 if until_s == 0.0 else INF)
+
+
+def test_a_study_that_is_not_over_is_no_miss_yet_but_its_result_can_only_fall():
+    missed = [record("sgd", time=None, study=k) for k in (0, 1)]
+    assert Median().rule(start(studies=3, trials=2), cells(missed)).until_s == INF
+    hit = [record("sgd", time=10.0, study=0), record("sgd", time=30.0, study=1)]
+    assert Median().rule(start(studies=3, trials=2), cells(hit)).until_s == 30.0
+
+
+def test_base_missed():
+    ahead = start(workload="digits-v", variant_of="digits")
+    assert BaseMissed().rule(ahead, cells(done(None, None))).until_s == 0.0
+    assert BaseMissed().rule(ahead, cells(done(None, 10.0))).until_s == INF
+    assert BaseMissed().rule(start(), cells(done(None, None))).until_s == INF
+
+
+@pytest.mark.parametrize(
+    ("studies", "known", "until_s"),
+    [
+        (3, [10.0], INF),
+        (3, [10.0, 12.0], 48.0),
+        (3, [10.0, 12.0, 11.0], 44.0),
+        (3, [None, None, 1.0], INF),
+        (2, [10.0], INF),
+        (2, [10.0, 20.0], 8 * 15.0),
+    ],
+)
+def test_cut(studies, known, until_s):
+    known = cells(done(*known, submission="nadamw"))
+    for reference in (None, "nadamw"):
+        rule = Cut(reference).rule(start(studies=studies), known)
+        assert rule.until_s == math.nextafter(until_s, INF)
+        assert rule.stop_reason(until_s, ()) is (None if until_s < INF else Outcome.CUT)  # 4 x itself is not above
+    assert Cut("adam").rule(start(studies=studies), known).until_s == INF
+
+
+def test_the_cut_spares_the_reference_and_workloads_that_variants_hang_on():
+    known = cells([*done(1.0, 1.0, submission="fast"), *done(10.0, 10.0, submission="nadamw")])
+    assert Cut("nadamw").rule(start("nadamw"), known).until_s == INF
+    assert Cut().rule(start("nadamw"), known).until_s == pytest.approx(4.0)
+    assert Cut().rule(start(has_variants=True), known).until_s == INF
+
+
+def test_a_variant_sets_no_mark_while_its_base_is_not_known_to_be_reached():
+    variant = [*done(1.0, 1.0, submission="fast", workload="digits-v")]
+    ahead = start(workload="digits-v", variant_of="digits")
+    assert Cut().rule(ahead, cells(variant)).until_s == INF
+    assert Cut().rule(ahead, cells([*variant, *done(9.0, None, submission="fast")])).until_s == INF
+    assert Cut().rule(ahead, cells([*variant, *done(9.0, 9.0, submission="fast")])).until_s == pytest.approx(4.0)
+
+
+def test_give_up():
+    rule = GiveUp(2).rule(start(studies=5), cells(done(None, None)))
+    assert rule.until_s == 0.0
+    assert rule.stop_reason(0.0, ()) is Outcome.UNPROMISING
+    for times in ([None], [None, 10.0, None]):
+        assert GiveUp(2).rule(start(studies=5), cells(done(*times))).until_s == INF
+    assert GiveUp(2).rule(start(studies=5, trials=2), cells(done(None, None))).until_s == INF
+
+
+def forecast(known, slack=1.0, within=None, own=True, **other):
+    policy = Forecast(within or AllOf(), slack, grace=0.0, own=own)
+    return policy.rule(start(studies=5, **other), cells(known))
+
+
+CURVE = {"submission": "nadamw", "values": (0.3, 0.5, 0.7, 0.8, 0.95), "time": 10.0}  # reaches 0.9 at 50 of 100 s
+
+
+def test_a_curve_that_reached_the_target_is_stretched_to_the_budget():
+    rule = forecast([record(**CURVE)])
+    # Twice as slow comes at 100 s: just in time. Slower comes too late.
+    assert rule.stop_reason(40.0, seen(0.5)) is None
+    assert rule.stop_reason(39.0, seen(0.49)) is None
+    assert rule.stop_reason(40.0, seen(0.49)) is Outcome.UNPROMISING
+    assert rule.stop_reason(99.0, seen(0.89)) is None
+    assert rule.stop_reason(100.0, seen(0.89)) is Outcome.UNPROMISING
+    assert rule.stop_reason(40.0, seen(0.6, 0.1)) is None  # the best so far counts
+    assert rule.stop_reason(40.0, seen(None)) is Outcome.UNPROMISING
+
+
+def test_slack_forgives():
+    rule = forecast([record(**CURVE)], slack=1.5)
+    assert rule.stop_reason(59.0, seen(0.49)) is None
+    assert rule.stop_reason(60.0, seen(0.49)) is Outcome.UNPROMISING
+
+
+def test_the_time_that_is_left_is_what_the_exact_policies_leave():
+    own = record("sgd", study=9, trial=1, values=(0.1, 0.95), time=12.5)  # the study's best: 25 s
+    rule = forecast([record(**CURVE), own], within=OwnStudy(), trials=3, own=False)
+    assert rule.until_s == 25.0
+    assert rule.stop_reason(10.0, seen(0.49)) is Outcome.UNPROMISING
+    assert rule.stop_reason(10.0, seen(0.5)) is None
+
+
+def test_one_lenient_curve_is_enough():
+    late = record("adam", values=(0.1, 0.1, 0.1, 0.95), time=12.5)
+    assert forecast([record(**CURVE), late]).stop_reason(40.0, seen(0.2)) is None
+
+
+def test_where_nobody_reached_the_target_the_best_miss_is_the_bar():
+    misses = [record("nadamw", values=(0.2, 0.4, 0.6, 0.8), time=25.0), record("adam", values=(0.1,), time=50.0)]
+    rule = forecast(misses)
+    assert rule.stop_reason(50.0, seen(0.39)) is Outcome.UNPROMISING
+    assert rule.stop_reason(50.0, seen(0.4)) is None
+    assert forecast([]).stop_reason(99.0, seen(0.0)) is None
+
+
+def test_lower_may_be_better():
+    values = (0.7, 0.5, 0.3, 0.2, 0.05)
+    known = record("nadamw", values=values, time=10.0, target=0.1, higher_is_better=False)
+    rule = forecast([known], higher=False)
+    assert rule.stop_reason(40.0, seen(0.5)) is None
+    assert rule.stop_reason(40.0, seen(0.51)) is Outcome.UNPROMISING
+
+
+def test_nothing_is_judged_at_first():
+    rule = Forecast(AllOf(), 1.0, grace=0.3).rule(start(), cells([record(**CURVE)]))
+    assert rule.stop_reason(29.0, seen(0.0)) is None
+    assert rule.stop_reason(30.0, seen(0.0)) is Outcome.UNPROMISING
+
+
+def test_its_own_curves_and_other_workloads_can_be_left_out():
+    own = [record(**(CURVE | {"submission": "sgd", "study": 1}))]
+    elsewhere = [record(**(CURVE | {"workload": "tones"}))]
+    assert forecast(own).stop_reason(99.0, seen(0.0)) is Outcome.UNPROMISING
+    assert forecast(own, own=False).stop_reason(99.0, seen(0.0)) is None
+    assert forecast(elsewhere).stop_reason(99.0, seen(0.0)) is None
+
+
+def test_policies_and_rules_travel():
+    policy = AllOf((GiveUp(), Forecast(exact("nadamw"), 1.5)))
+    assert pickle.loads(pickle.dumps(policy)) == policy
+    rule = policy.rule(start(), cells([record(**CURVE)]))
+    assert pickle.loads(pickle.dumps(rule)) == rule
+    with pytest.raises(AttributeError):
+        policy.policies = ()
