@@ -17,14 +17,14 @@ from pacer.errors import UsageError
 from scoring.records.layout import Layout
 
 if TYPE_CHECKING:
-    from harness.protocol.plan import Settings
+    from harness.protocol.settings import Settings
     from harness.system.sandbox import Limits
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """The Settings that were asked for. Raises UsageError."""
     from harness.protocol.defaults import DEFAULT_SUBMISSIONS, DEFAULT_SUITE, DEFAULT_TRIALS
-    from harness.protocol.plan import Settings
+    from harness.protocol.settings import Settings
 
     ruleset = ruleset_of(options)
     submissions = names(getattr(options, "submissions", None)) or DEFAULT_SUBMISSIONS

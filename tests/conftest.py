@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system.machine import ROOT
 from harness.trial.referee import run_trial
 from scoring.records import Record

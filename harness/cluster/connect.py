@@ -18,7 +18,7 @@ from harness.cluster.cluster import (  # which sets what ray reads when it is im
     RayError,
     ray,
 )
-from harness.protocol.plan import Settings
+from harness.protocol.settings import Settings
 from harness.system import gpus, machine
 from pacer.errors import UsageError
 

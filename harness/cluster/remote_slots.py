@@ -15,7 +15,7 @@ from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system import machine
 from harness.trial import remote_host
 from harness.trial.player_handle import MeasurementInvalid

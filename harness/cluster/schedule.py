@@ -13,7 +13,7 @@ from typing import Any
 from harness.cluster.cluster import LOOK_EVERY_S, Cluster, ray
 from harness.cluster.driver_services import DriverServices, Running
 from harness.cluster.remote_slots import Gang, asked, remote_slots_of
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.protocol.trial_id import Place
 from harness.system import machine
 from harness.system.machine import Device

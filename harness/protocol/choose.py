@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.protocol.defaults import REFERENCE
-from harness.protocol.plan import Settings
+from harness.protocol.settings import Settings
 from harness.protocol.variants import drawn, variants_of
 from pacer.errors import UsageError
 from submissions.registry import SubmissionRef, known, resolve

@@ -8,109 +8,22 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from harness.protocol.defaults import BUDGET_FACTOR, DEFAULT_STOP, DEFAULT_SUBMISSIONS
-from harness.protocol.trial_id import Place
+from harness.protocol.defaults import BUDGET_FACTOR
+from harness.protocol.settings import Settings
+from harness.protocol.trial import Trial, results_hash
 from harness.system import machine
-from harness.system.machine import ROOT
-from harness.system.sandbox import DEFAULT_LIMITS, Limits
-from scoring.records.layout import SINGLE, Layout
-from scoring.stopping import NEVER, StopRule
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the user asked for. `trials` counts hyperparameter points a study; `results` and `data` are folders.
-
-    `variants` counts the variants to be drawn; `variant_seed` None draws them with the seed of the results folder.
-    `checkpoint_s` is how often a trial keeps where it stands. `hardware` is the fingerprint of the nodes to measure
-    on, None for those with the most devices. `stop` names the policy by which trials stop before
-    their budget, one of harness.protocol.racing.POLICIES. `layout` is that of each trial.
-    """
-
-    suite: str = "mini"
-    submissions: tuple[str, ...] = DEFAULT_SUBMISSIONS
-    workloads: tuple[str, ...] | None = None
-    variants: int = 0
-    variant_seed: int | None = None
-    studies: int = 3
-    trials: int = 1
-    ruleset: str = "self"
-    seed: int = 0
-    stop: str = DEFAULT_STOP
-    results: Path = ROOT / "results"
-    data: Path = ROOT / ".data"
-    ray_address: str | None = None
-    hardware: str | None = None
-    limits: Limits = DEFAULT_LIMITS
-    checkpoint_s: float = 60.0
-    layout: Layout = SINGLE
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """What to run. Times in seconds of submission time.
-
-    Evaluations come every `evaluation_period_s`, or every `evaluate_every` steps where that is given, or at the
-    steps `eval_steps`, of which the last ends the trial, whatever the clock says. `rule` may stop the trial
-    before its
-    budget. `hp` overrides the ruleset's point. Without `stop_at_target` the trial goes on to its budget or to
-    `max_steps`. `hidden` are folders that a submission must not read. `checkpoint` is the file in which the trial
-    keeps where it stands, every `checkpoint_every_s` seconds on the wall, None for nowhere. `code` is the
-    version of Pacer that ordered it, None for the one that runs it: nodes of a cluster get the code without git.
-    """
-
-    suite: str
-    workload: str
-    submission: SubmissionRef
-    ruleset: str
-    seed: int
-    study: int
-    trial: int
-    budget_s: float
-    evaluation_period_s: float
-    data: Path
-    rule: StopRule = NEVER
-    max_steps: int | None = None
-    evaluate_every: int | None = None
-    eval_steps: tuple[int, ...] = ()
-    stop_at_target: bool = True
-    hp: Mapping[str, Any] | None = None
-    limits: Limits = DEFAULT_LIMITS
-    hidden: tuple[Path, ...] = ()
-    checkpoint: Path | None = None
-    checkpoint_every_s: float = 60.0
-    code: str | None = None
-    layout: Layout = SINGLE
-
-    @property
-    def place(self) -> Place:
-        """Which of its bench's trials it is."""
-        return Place(self.workload, self.submission.name, self.study, self.trial)
-
-    def key(self, workload: Workload, fingerprint: str) -> tuple[str | int, ...]:
-        """The key that this trial's record will have on hardware of this fingerprint."""
-        return (
-            self.suite, self.workload, results_hash(workload), self.submission.name, self.submission.hash,
-            self.ruleset, self.seed, self.study, self.trial, fingerprint,
-        )  # fmt: skip
 
 
 def checkpoint_path(settings: Settings, key: tuple[str | int, ...]) -> Path:
     """The file in which a trial that was not finished keeps where it stands, by the key of its record."""
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
     return settings.results.absolute() / settings.suite / "checkpoints" / f"{name}.checkpoint"
-
-
-def results_hash(workload: Workload) -> str:
-    """Names a workload together with its target: results under another one are other results."""
-    return f"{workload.definition()}@{workload.target}"
 
 
 class Recorded(Container[tuple[str | int, ...]]):

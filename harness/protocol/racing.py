@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from harness.protocol.defaults import REFERENCE
-from harness.protocol.plan import Settings, Trial, results_hash
+from harness.protocol.settings import Settings
+from harness.protocol.trial import Trial, results_hash
 from scoring.records import Record, Stored
 from scoring.stopping import (
     AllOf,

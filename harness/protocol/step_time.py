@@ -15,7 +15,8 @@ from statistics import median
 from filelock import FileLock
 
 from harness.protocol.defaults import REFERENCE
-from harness.protocol.plan import Settings, Trial
+from harness.protocol.settings import Settings
+from harness.protocol.trial import Trial
 from pacer.errors import PacerError
 from scoring.records import Record, files
 from submissions.registry import SubmissionRef, resolve

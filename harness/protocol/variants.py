@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from filelock import FileLock
 
-from harness.protocol.plan import Settings
+from harness.protocol.settings import Settings
 from pacer.errors import UsageError
 from scoring.records import files
 from workloads import registry

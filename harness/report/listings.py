@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from harness.protocol.plan import Settings
+from harness.protocol.settings import Settings
 from harness.protocol.step_time import known_step_times
 from harness.system import machine
 from scoring.claims import Claim, Expects

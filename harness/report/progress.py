@@ -11,7 +11,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from harness.protocol.plan import Plan, Trial
+from harness.protocol.plan import Plan
+from harness.protocol.trial import Trial
 from harness.report.status import OnDevice, devices_table
 from harness.report.words import describe, duration
 from scoring.records import Record

@@ -13,7 +13,8 @@ from typing import Self
 from harness.cluster.cluster import Cluster
 from harness.cluster.driver_services import Running
 from harness.cluster.schedule import Watch
-from harness.protocol.plan import Settings, Trial
+from harness.protocol.settings import Settings
+from harness.protocol.trial import Trial
 from harness.report import status
 from harness.report.progress import TrialProgress
 from harness.report.status import OnDevice, Status

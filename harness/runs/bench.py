@@ -17,8 +17,9 @@ from harness.cluster import data, schedule
 from harness.cluster.connect import connected
 from harness.protocol.choose import chosen_submissions, chosen_workloads
 from harness.protocol.defaults import REFERENCE
-from harness.protocol.plan import Recorded, Settings, checkpoint_path, plan
+from harness.protocol.plan import Recorded, checkpoint_path, plan
 from harness.protocol.racing import Race
+from harness.protocol.settings import Settings
 from harness.protocol.step_time import StepTimeError, measure_step_time
 from harness.report.progress import TrialProgress
 from harness.report.reporter import Reporter

@@ -7,7 +7,8 @@ import time
 from rich.console import Console
 
 from harness.protocol.choose import listed_workloads
-from harness.protocol.plan import Settings, Trial
+from harness.protocol.settings import Settings
+from harness.protocol.trial import Trial
 from harness.trial.referee import run_trial
 from pacer.errors import UsageError
 from scoring.records import Outcome, Record

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from harness.cluster.connect import connected
 from harness.protocol.defaults import REFERENCE
-from harness.protocol.plan import Settings
+from harness.protocol.settings import Settings
 from harness.report.words import duration
 from harness.runs.bench import BenchReport, bench
 from pacer.errors import UsageError

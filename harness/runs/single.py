@@ -7,7 +7,8 @@ from dataclasses import replace
 from rich.console import Console
 
 from harness.protocol.choose import chosen_submissions, listed_workloads
-from harness.protocol.plan import Settings, plan
+from harness.protocol.plan import plan
+from harness.protocol.settings import Settings
 from harness.protocol.step_time import measure_step_time
 from harness.report.words import describe, duration
 from harness.system import machine

@@ -16,8 +16,9 @@ from rich.console import Console
 from harness.cluster import data, schedule
 from harness.cluster.connect import connected
 from harness.protocol.choose import listed_workloads
-from harness.protocol.plan import Settings, Trial, results_hash
+from harness.protocol.settings import Settings
 from harness.protocol.step_time import StepTimeStore
+from harness.protocol.trial import Trial, results_hash
 from harness.report.progress import TrialProgress
 from pacer.errors import UsageError
 from scoring.records import Evaluation, Outcome, Record, RecordStore

@@ -31,7 +31,8 @@ from harness.player import devices
 from harness.player.batches import EpochBatches
 from harness.protocol import seeds
 from harness.protocol.choose import listed_workloads
-from harness.protocol.plan import Settings, Trial
+from harness.protocol.settings import Settings
+from harness.protocol.trial import Trial
 from harness.system import machine
 from harness.system.machine import Device
 from harness.trial.evaluator import initial_model

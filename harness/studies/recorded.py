@@ -25,7 +25,7 @@ from harness.algoperf.facts import leaderboard
 from harness.algoperf.find_logs import leaderboards, published
 from harness.algoperf.import_logs import import_logs
 from harness.protocol import seeds
-from harness.protocol.plan import Trial, results_hash
+from harness.protocol.trial import Trial, results_hash
 from harness.system import machine
 from harness.system.machine import Device
 from harness.trial.checkpoint_store import FILES, CheckpointStore

@@ -25,8 +25,9 @@ from harness.cluster import schedule
 from harness.cluster.connect import connected
 from harness.cluster.local_nodes import local_nodes
 from harness.protocol.defaults import REFERENCE
-from harness.protocol.plan import Plan, Settings, plan
+from harness.protocol.plan import Plan, plan
 from harness.protocol.racing import Race
+from harness.protocol.settings import Settings
 from harness.report.progress import TrialProgress
 from harness.report.reporter import Reporter
 from harness.runs.bench import keep, take_stock

@@ -24,7 +24,8 @@ from harness.cluster.cluster import Cluster
 from harness.cluster.connect import connected
 from harness.protocol.choose import chosen_workloads
 from harness.protocol.defaults import DEFAULT_WORKLOADS, REFERENCE
-from harness.protocol.plan import Settings, Trial
+from harness.protocol.settings import Settings
+from harness.protocol.trial import Trial
 from harness.report.progress import TrialProgress
 from harness.system import machine
 from pacer.errors import PacerError, UsageError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.player.player import PlayerSpec
 from harness.protocol import seeds
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system import sandbox
 from harness.system.machine import Device
 from workloads.base import Workload

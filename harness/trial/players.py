@@ -16,7 +16,7 @@ from harness.player.buffer import SharedBuffer
 from harness.player.messages import Confined, Continue, EvalReady, Loaded, Message, RendezvousReady
 from harness.player.player import PlayerSpec
 from harness.player.rank_group import RankLost
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.trial.clock import wall_clock
 from harness.trial.player_handle import LOAD_TIMEOUT_S, MeasurementInvalid, PlayerGone, PlayerHandle, ready_among
 from harness.trial.player_process import PlayerProcess

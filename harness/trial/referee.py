@@ -19,7 +19,7 @@ from harness.player import devices
 from harness.player.messages import Configured, Continue, EvalReady, Loaded, Restored, Saving
 from harness.player.weights import Weights
 from harness.protocol import seeds
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system import machine, packages
 from harness.system.machine import Device
 from harness.trial import checkpoints

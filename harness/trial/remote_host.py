@@ -20,7 +20,7 @@ import torch
 from harness.player import devices
 from harness.player.buffer import SharedBuffer
 from harness.player.messages import Continue
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system import packages
 from harness.system.machine import Device
 from harness.trial.player_handle import LOOK_EVERY_S, PlayerGone, supervised, went_with_machine

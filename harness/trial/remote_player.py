@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from harness.player.buffer import SharedBuffer
 from harness.player.messages import Continue
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.trial.player_handle import MeasurementInvalid, PlayerGone, PlayerHandle
 
 _SILENT_S, _ASK_EVERY_S, _ASKED = 10, 5, 3

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.protocol.plan import Trial, results_hash
+from harness.protocol.trial import Trial, results_hash
 from harness.system import machine
 from harness.trial.clock import CLOCK_GRACE_S, CLOCK_TOLERANCE, Stopwatch, wall_clock
 from harness.trial.player_handle import MeasurementInvalid

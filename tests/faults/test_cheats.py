@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from harness.player import weights
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system import sandbox
 from harness.system.processes import ProcessTree, children
 from harness.trial import evaluator as judge_module

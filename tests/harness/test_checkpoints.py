@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.trial import checkpoints
 from harness.trial.checkpoint_store import FILES
 from harness.trial.checkpoints import Checkpoint

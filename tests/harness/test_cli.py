@@ -11,7 +11,7 @@ from harness import cli
 from harness.algoperf import facts as algoperf_facts
 from harness.arguments import names
 from harness.protocol.defaults import DEFAULT_WORKLOADS
-from harness.protocol.plan import Settings
+from harness.protocol.settings import Settings
 from pacer.errors import UsageError
 from scoring.board import Board
 from scoring.mirror import MirrorReport

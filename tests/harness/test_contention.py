@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system import machine
 from harness.system.machine import Device
 from harness.trial import contention

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.protocol.plan import Settings
+from harness.protocol.settings import Settings
 from harness.runs import decide
 from harness.runs.bench import BenchReport
 from harness.runs.decide import Until, until_decided

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from harness.player.weights import Weights
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system import machine
 from harness.system.machine import Device
 from harness.system.processes import ProcessTree

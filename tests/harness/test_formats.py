@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from harness.player import devices
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system import machine
 from harness.trial import evaluator as judge_module
 from harness.trial.evaluator import initial_model

@@ -15,7 +15,7 @@ import torch
 from harness.cluster.nodes import Facts, Node
 from harness.player import buffer, devices
 from harness.player.buffer import SharedBuffer
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system import gpus, machine, sandbox
 from harness.system.gpus import Gpu
 from harness.system.machine import Device

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system import packages
 from harness.system.packages import PackagesError
 from harness.trial.referee import run_trial

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.protocol.plan import Settings
+from harness.protocol.settings import Settings
 from harness.runs.bench import BenchReport, append_report
 from harness.studies.perf import PerfReport, StepCost, _last_bench, _starts
 from scoring.records import RecordStore

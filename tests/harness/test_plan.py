@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.protocol.plan import Recorded, Settings, Trial, plan
+from harness.protocol.plan import Recorded, plan
+from harness.protocol.settings import Settings
+from harness.protocol.trial import Trial
 from submissions.registry import SubmissionRef, resolve
 from workloads import registry
 from workloads.base import Workload

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.protocol.plan import Settings, Trial, plan
+from harness.protocol.plan import plan
+from harness.protocol.settings import Settings
+from harness.protocol.trial import Trial
 from harness.report.progress import TrialProgress
 from harness.report.words import describe
 from scoring.records import Failure, Outcome

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.protocol.plan import Settings, Trial, plan, results_hash
+from harness.protocol.plan import plan
 from harness.protocol.racing import POLICIES, Race
+from harness.protocol.settings import Settings
+from harness.protocol.trial import Trial, results_hash
 from scoring.records import Outcome, Record, stored
 from submissions.registry import resolve
 from tests.scoring.build import record

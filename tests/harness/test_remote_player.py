@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.cluster.nodes import side_by_side
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.system.machine import Device
 from harness.trial import remote_host
 from harness.trial.checkpoint_store import FILES, CheckpointStore

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.protocol.plan import Settings, plan
+from harness.protocol.plan import plan
+from harness.protocol.settings import Settings
 from harness.system import machine
 from harness.system.machine import ROOT
 from scoring.records import Outcome, from_json

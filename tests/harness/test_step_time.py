@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.protocol.plan import Settings, Trial
+from harness.protocol.settings import Settings
 from harness.protocol.step_time import StepTimeError, StepTimeStore, known_step_times, measure_step_time
+from harness.protocol.trial import Trial
 from scoring.records import Record
 from tests.scoring.build import record
 from workloads import registry

@@ -11,7 +11,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.trial.clock import CLOCK_TOLERANCE
 from harness.trial.evaluator import Evaluator
 from harness.trial.player_handle import EXIT, MeasurementInvalid

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from harness import cli
-from harness.protocol.plan import Settings
+from harness.protocol.settings import Settings
 from harness.studies import tune as calibration
 from pacer.errors import UsageError
 from scoring.records import Outcome, RecordStore

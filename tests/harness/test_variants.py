@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.protocol.plan import Settings
+from harness.protocol.settings import Settings
 from harness.protocol.variants import draw, drawn
 from pacer.errors import UsageError
 from workloads import registry

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from harness.protocol import seeds
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.trial.evaluator import initial_model
 from harness.trial.referee import run_trial
 from scoring.records import Outcome, Record

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.protocol.plan import Trial
+from harness.protocol.trial import Trial
 from harness.trial.referee import run_trial
 from scoring.records import Outcome
 from submissions.about import about
