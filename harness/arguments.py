@@ -162,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--checkpoint-s", type=float, default=60.0, metavar="N", help="seconds between a trial's checkpoints (60)"
     )
-    bench.add_argument("--watched", action="store_true", help=argparse.SUPPRESS)  # by cluster/watchman.py
+    bench.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)  # by cluster/watchman.py
     bench.add_argument(
         "--hardware",
         metavar="FINGERPRINT",

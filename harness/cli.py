@@ -41,10 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(arguments)
     address = ray_address() if options.verb == "bench" else None
-    by_watchman = getattr(options, "watched", False)
+    by_watchman = getattr(options, "supervised", False)
     try:
         if address and not by_watchman:
-            command = [sys.executable, "-m", "harness", *arguments, "--watched"]
+            command = [sys.executable, "-m", "harness", *arguments, "--supervised"]
             return supervisor.watch(command, address, functools.partial(print, file=sys.stderr))
         with _results_here(options):
             status = _VERBS[options.verb](options)

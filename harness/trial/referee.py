@@ -271,7 +271,7 @@ def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: Tria
     course.state_bytes = facts["state_bytes"]
     course.started, course.clock_started = facts["started"], facts["clock_started"]
     course.resumed = facts["resumed"] + 1
-    course.contention_s = facts["others_s"]
+    course.contention_s = facts["contention_s"]
     course.wall_before_s = facts["wall_s"]
     course.watch.resume(facts["ledger"])
 

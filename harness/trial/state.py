@@ -51,7 +51,7 @@ class TrialState:
             "evaluations": [vars(evaluation) for evaluation in self.evaluations],
             "state_bytes": self.state_bytes,
             "resumed": self.resumed,
-            "others_s": self.contention_s,
+            "contention_s": self.contention_s,
             "started": self.started,
             "clock_started": self.clock_started,
             "wall_s": self.wall_s,

@@ -181,7 +181,7 @@ class Record:
         return sum(seconds for account, seconds in self.ledger if account in ("setup", "training"))
 
 
-ABSENT: Mapping[str, Any] = {"others_s": None, "skipped": 0, "devices": 1, "machines": 1, "compiled": False}
+ABSENT: Mapping[str, Any] = {"contention_s": None, "skipped": 0, "devices": 1, "machines": 1, "compiled": False}
 """What a record's line leaves out, being so in many, and in all of earlier versions."""
 
 

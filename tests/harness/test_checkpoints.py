@@ -104,7 +104,7 @@ def test_the_clock_goes_on_from_where_it_stood(ruleset: str, saving: Trial) -> N
     assert record.hp == run_trial(replace(order, checkpoint=None)).hp
 
 
-@pytest.mark.parametrize("name", ["hand_over", "proceed", "state", "restore", "thaw"])
+@pytest.mark.parametrize("name", ["send_data", "proceed", "state", "restore", "thaw"])
 def test_a_referee_that_is_kept_from_running_gives_no_time_away(
     name: str, saving: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ def test_a_line_is_that_of_the_plain_dataclass() -> None:
         record(hp={"lr": 0.1, "betas": (0.9, 0.999)}, variant_of="y", reason="é"),
         replace(record(), failure=failure, evaluations=(evaluation,)),
     ):
-        usual = {"others_s": None, "skipped": 0, "devices": 1, "machines": 1, "compiled": False}
+        usual = {"contention_s": None, "skipped": 0, "devices": 1, "machines": 1, "compiled": False}
         plain = {name: value for name, value in asdict(each).items() if name not in usual}
         text = json.dumps(plain, allow_nan=False, separators=(",", ":"))
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
