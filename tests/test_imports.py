@@ -15,11 +15,13 @@ PACKAGES = ("pacer", "workloads", "submissions", "harness", "scoring")
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 MAY_IMPORT = {
-    "workloads": {"workloads"},
-    "submissions": {"submissions", "workloads"},
-    "harness": {"harness", "submissions", "workloads", "scoring"},
-    "scoring": {"scoring", "harness"},
+    "pacer": {"pacer"},
+    "workloads": {"workloads", "pacer"},
+    "submissions": {"submissions", "workloads", "pacer"},
+    "harness": {"harness", "submissions", "workloads", "scoring", "pacer"},
+    "scoring": {"scoring", "harness", "pacer"},
 }
+RECORDS_MAY_IMPORT = ("scoring.records", "pacer.errors", "pacer.target")
 READ_BY_SCORING = {"scoring.records", "pacer.errors"}
 # Of the harness, each part imports only those that stand before it.
 LAYERS = ("system", "protocol", "player", "trial", "cluster", "algoperf", "report", "runs", "studies")
@@ -28,7 +30,7 @@ ONLY_IN = {"ray": "harness/cluster/*.py", "mlflow": "scoring/m*.py"}
 
 
 def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").player_specs).removesuffix(".__init__")
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imported(path: Path, *, top_level: bool = False) -> Iterator[str]:
@@ -43,12 +45,18 @@ def imported(path: Path, *, top_level: bool = False) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_imports_point_one_way(path: Path) -> None:
-    package = path.relative_to(ROOT).player_specs[0]
+    package = path.relative_to(ROOT).parts[0]
     ours = {name for name in imported(path) if name.split(".")[0] in PACKAGES}
     assert {name.split(".")[0] for name in ours} <= MAY_IMPORT[package]
     for heavy, place in ONLY_IN.items():
         if any(name.split(".")[0] == heavy for name in imported(path)):
             assert any(path.relative_to(ROOT).match(pattern) for pattern in place.split())
+
+
+def test_records_are_a_leaf() -> None:
+    for path in sorted((ROOT / "scoring" / "records").rglob("*.py")):
+        ours = {name for name in imported(path) if name.split(".")[0] in PACKAGES}
+        assert all(name.startswith(RECORDS_MAY_IMPORT) for name in ours), f"{path} imports {ours}"
 
 
 def test_the_harness_is_built_in_layers() -> None:
