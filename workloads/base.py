@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
+from pacer.target import Target
 from workloads.datasets.base import Dataset
 
 Arrays = Mapping[str, np.ndarray]
@@ -161,9 +162,7 @@ class Workload:
 
     def reaches(self, value: float | None) -> bool:
         """Whether a validation value meets the target; never for a value that is not finite (None)."""
-        if value is None or self.target is None:
-            return False
-        return value >= self.target if self.metric.higher_is_better else value <= self.target
+        return Target(self.target, self.metric.higher_is_better).met(value)
 
     def definition(self) -> str:
         """Twelve hex digits that change when anything does that a result depends on, the target and what concerns

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.protocol.defaults import BUDGET_FACTOR
+from pacer.target import Target
+from scoring.records.protocol import BUDGET_FACTOR
 
 _FILE = Path(__file__).with_suffix(".json")
 
@@ -29,6 +30,10 @@ class Workload:
     target: float
     step_hint: int
     budget_s: float
+
+    def reaches(self, value: float) -> bool:
+        """Whether a validation value meets the target."""
+        return Target(self.target, self.higher_is_better).met(value)
 
 
 @dataclass(frozen=True, kw_only=True)

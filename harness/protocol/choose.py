@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.settings import Settings
 from harness.protocol.variants import drawn, variants_of
 from pacer.errors import UsageError
+from scoring.records.protocol import REFERENCE
 from submissions.registry import SubmissionRef, known, resolve
 from workloads import registry
 from workloads.base import Workload

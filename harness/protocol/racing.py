@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial, results_hash
 from scoring.records import Record, Stored
+from scoring.records.protocol import REFERENCE
 from scoring.stopping import (
     AllOf,
     Finished,

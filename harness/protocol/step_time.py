@@ -14,11 +14,11 @@ from statistics import median
 
 from filelock import FileLock
 
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial
 from pacer.errors import PacerError
 from scoring.records import Record, files
+from scoring.records.protocol import REFERENCE
 from submissions.registry import SubmissionRef, resolve
 from workloads.base import Workload
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.protocol.trial_id import Place
 from harness.system.sandbox import DEFAULT_LIMITS, Limits
+from scoring.records import TrialKey
 from scoring.records.layout import SINGLE, Layout
 from scoring.stopping import NEVER, StopRule
 from submissions.registry import SubmissionRef
@@ -56,9 +57,9 @@ class Trial:
         """Which of its bench's trials it is."""
         return Place(self.workload, self.submission.name, self.study, self.trial)
 
-    def key(self, workload: Workload, fingerprint: str) -> tuple[str | int, ...]:
+    def key(self, workload: Workload, fingerprint: str) -> TrialKey:
         """The key that this trial's record will have on hardware of this fingerprint."""
-        return (
+        return TrialKey(
             self.suite, self.workload, results_hash(workload), self.submission.name, self.submission.hash,
             self.ruleset, self.seed, self.study, self.trial, fingerprint,
         )  # fmt: skip

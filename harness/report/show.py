@@ -11,11 +11,12 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.algoperf.facts import of_suite
-from harness.protocol.defaults import DEFAULT_MIRROR_S, REFERENCE
+from harness.protocol.defaults import DEFAULT_MIRROR_S
 from scoring import compare
 from scoring.board import build_board
 from scoring.records import RecordStore
 from scoring.records.layout import SINGLE, Layout
+from scoring.records.protocol import REFERENCE
 from scoring.rules import RULES
 from scoring.tables import as_text
 

@@ -16,7 +16,6 @@ from rich.console import Console
 from harness.cluster import data, schedule
 from harness.cluster.connect import connected
 from harness.protocol.choose import chosen_submissions, chosen_workloads
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.plan import Recorded, checkpoint_path, plan
 from harness.protocol.racing import Race
 from harness.protocol.settings import Settings
@@ -27,6 +26,7 @@ from harness.report.words import duration
 from harness.system import machine, packages
 from harness.trial import checkpoint_store
 from scoring.records import Record, RecordStore, files
+from scoring.records.protocol import REFERENCE
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 

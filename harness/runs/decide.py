@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from harness.cluster.connect import connected
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.settings import Settings
 from harness.report.words import duration
 from harness.runs.bench import BenchReport, bench
 from pacer.errors import UsageError
 from scoring.board import p_first_ahead
 from scoring.records import RecordStore
+from scoring.records.protocol import REFERENCE
 from submissions.registry import resolve
 
 

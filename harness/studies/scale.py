@@ -24,7 +24,6 @@ from rich.console import Console
 from harness.cluster import schedule
 from harness.cluster.connect import connected
 from harness.cluster.local_nodes import local_nodes
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.plan import Plan, plan
 from harness.protocol.racing import Race
 from harness.protocol.settings import Settings
@@ -38,6 +37,7 @@ from harness.system.machine import ROOT
 from scoring.board import build_board
 from scoring.mirror import default_uri, mirror
 from scoring.records import Record, RecordStore, Stored
+from scoring.records.protocol import REFERENCE
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 

@@ -23,13 +23,13 @@ from rich.console import Console
 from harness.cluster import data, schedule
 from harness.cluster.cluster import Cluster
 from harness.cluster.connect import connected
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial
 from harness.report.progress import TrialProgress
 from harness.system import machine
 from pacer.errors import PacerError, UsageError
 from scoring.records import Record
+from scoring.records.protocol import REFERENCE
 from submissions.registry import known, resolve
 from workloads import targets
 from workloads.base import Workload
@@ -96,7 +96,7 @@ def set_targets(
                 "reference": [_compact(record) for record in reference],
                 "plain_sgd": [_compact(record) for record in plain],
             }
-            stored = targets.Target(
+            stored = targets.StoredTarget(
                 target=target,
                 definition=workload.definition(),
                 command=f"{command} --points {points} --repeats {repeats}",

@@ -23,7 +23,7 @@ from harness.cluster import data, schedule
 from harness.cluster.cluster import Cluster
 from harness.cluster.connect import connected
 from harness.protocol.choose import chosen_workloads
-from harness.protocol.defaults import DEFAULT_WORKLOADS, REFERENCE
+from harness.protocol.defaults import DEFAULT_WORKLOADS
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial
 from harness.report.progress import TrialProgress
@@ -31,6 +31,7 @@ from harness.system import machine
 from pacer.errors import PacerError, UsageError
 from scoring import scores
 from scoring.records import Outcome, Record, RecordStore
+from scoring.records.protocol import REFERENCE
 from submissions import points
 from submissions.registry import LITERATURE, SubmissionRef, locate, resolve
 from workloads import targets

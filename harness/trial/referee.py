@@ -25,7 +25,7 @@ from harness.system.machine import Device
 from harness.trial import checkpoints
 from harness.trial.checkpoint_store import FILES, CheckpointStore
 from harness.trial.checkpoints import Checkpoint
-from harness.trial.clock import Account, Stopwatch, wall_clock
+from harness.trial.clock import Stopwatch, wall_clock
 from harness.trial.contention import CoreContention
 from harness.trial.evaluator import Evaluator, initial_model
 from harness.trial.evaluator_pool import EvaluatorPool
@@ -35,6 +35,7 @@ from harness.trial.players import Players
 from harness.trial.remote_player import RemoteSlots
 from harness.trial.state import TrialState, identity
 from scoring.records import Evaluation, Failure, Outcome, Record
+from scoring.records.protocol import Account
 from workloads import registry
 from workloads.base import Precision, Workload
 from workloads.datasets.base import open_split, split_files

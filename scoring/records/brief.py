@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from pacer.target import Target
 from scoring.records.record import (
     ABSENT,
     DIGITS,
@@ -100,7 +101,7 @@ class Brief:
         values = orjson.loads(b"[%b]" % b",".join(_VALUE.findall(text, curve, metric)))
         if len(values) != text.count(b',"beside":{', curve, metric):
             raise KeyError("a further metric of that name")
-        place = deciding(values, data["target"], higher_is_better=data["higher_is_better"])
+        place = deciding(values, Target(data["target"], data["higher_is_better"]))
         start = end = metric
         for number in range(len(values) - 1, place - 1, -1):  # back from the last, as trials end at their target
             start = text.rindex(b'{"step":', curve, start)

@@ -16,7 +16,10 @@ from typing import Any
 
 import orjson
 
+from pacer.target import Target
+from scoring.records.key import TrialKey
 from scoring.records.layout import Layout
+from scoring.records.protocol import ON_CLOCK
 
 SCHEMA = 1
 
@@ -140,9 +143,9 @@ class Record:
                 raise ValueError(f"{evaluation}: a value is a finite number or None")
 
     @property
-    def key(self) -> tuple[str | int, ...]:
-        """What identifies a trial: a second record with the same key repeats the first."""
-        return (
+    def key(self) -> TrialKey:
+        """What identifies the trial: a second record with the same key repeats the first."""
+        return TrialKey(
             self.suite, self.workload, self.workload_hash, self.submission, self.submission_hash,
             self.ruleset, self.seed, self.study, self.trial, self.fingerprint,
         )  # fmt: skip
@@ -159,9 +162,7 @@ class Record:
 
     def meets(self, value: float | None) -> bool:
         """Whether a value of the metric meets the target, if there are both."""
-        if value is None or self.target is None:
-            return False
-        return value >= self.target if self.higher_is_better else value <= self.target
+        return Target(self.target, self.higher_is_better).met(value)
 
     @property
     def contention_share(self) -> float | None:
@@ -178,7 +179,7 @@ class Record:
     @property
     def submission_s(self) -> float:
         """Submission time used by the trial."""
-        return sum(seconds for account, seconds in self.ledger if account in ("setup", "training"))
+        return sum(seconds for account, seconds in self.ledger if account in ON_CLOCK)
 
 
 ABSENT: Mapping[str, Any] = {"contention_s": None, "skipped": 0, "devices": 1, "machines": 1, "compiled": False}
@@ -272,13 +273,10 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def deciding(values: Sequence[float | None], target: float | None, *, higher_is_better: bool) -> int:
-    """The place of the first value that meets the target, or of the last but one."""
-    if target is not None:
-        for place, value in enumerate(values):
-            if value is not None and (value >= target if higher_is_better else value <= target):
-                return place
-    return max(0, len(values) - 2)
+def deciding(values: Sequence[float | None], target: Target) -> int:
+    """The index of the first value that meets the target, or of the last but one."""
+    last = max(0, len(values) - 2)
+    return next((index for index, value in enumerate(values) if target.met(value)), last)
 
 
 def _totals(ledger: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -291,7 +289,7 @@ def _totals(ledger: Iterable[tuple[str, float]]) -> dict[str, float]:
 def compact(record: Record) -> Record:
     """What a board needs of a record: the deciding evaluations, the ledger's totals, times to a tenth of a ms."""
     values = [e.value for e in record.evaluations]
-    place = deciding(values, record.target, higher_is_better=record.higher_is_better)
+    place = deciding(values, Target(record.target, record.higher_is_better))
     totals = _totals(record.ledger)
     failure = record.failure and replace(record.failure, traceback=None)
     contention_s = None if record.contention_s is None else round(record.contention_s, 4)

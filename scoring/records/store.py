@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from pacer.errors import RecordsError
 from scoring.records.brief import Stored, at, itself, whole_line
+from scoring.records.key import TrialKey
 from scoring.records.lines import Line, brief_lines, lines
 from scoring.records.record import (
     Record,
@@ -62,7 +63,7 @@ class RecordStore:
     def read(self) -> tuple[list[Record], list[str]]:
         """All records, the first of each key, and a warning for each line that is not one."""
         warnings: list[str] = []
-        records: dict[tuple[str | int, ...], Record] = {}
+        records: dict[TrialKey, Record] = {}
         for path in (self.archive, self.path):
             for _, record in _made(path, lines(path, from_json), warnings):
                 records.setdefault(record.key, record)
@@ -84,7 +85,7 @@ class RecordStore:
     def scan(self, warnings: list[str]) -> Iterator[Stored]:
         """One by one what `brief` lists, with all cores where there are very many. Adds to `warnings` as it goes;
         holds the keys that it has seen."""
-        seen: set[tuple[str | int, ...]] = set()
+        seen: set[TrialKey] = set()
         for path, found in ((self.archive, lines(self.archive, whole_line)), (self.path, brief_lines(self.path))):
             for offset, (record, name) in _made(path, found, warnings):
                 if record.key not in seen:

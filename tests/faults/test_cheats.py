@@ -21,13 +21,14 @@ from harness.trial import evaluator as judge_module
 from harness.trial import referee as trial_module
 from harness.trial.referee import run_trial
 from scoring.records import Outcome, Record
+from scoring.records.protocol import Guard
 from submissions.registry import SubmissionRef
 from tests.faults.probe import STILL, probe
 
 Run = Callable[..., Record]
 
 pytestmark = pytest.mark.skipif(
-    set(sandbox.available()) != set(sandbox.Guard), reason="this kernel has not all the guards; boards say so"
+    set(sandbox.available()) != set(Guard), reason="this kernel has not all the guards; boards say so"
 )
 
 

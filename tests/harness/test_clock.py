@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.trial.clock import Account, Stopwatch
+from harness.trial.clock import Stopwatch
+from scoring.records.protocol import Account
 
 
 class FakeTime:

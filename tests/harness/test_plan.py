@@ -10,6 +10,7 @@ import pytest
 from harness.protocol.plan import Recorded, plan
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial
+from scoring.records import TrialKey
 from submissions.registry import SubmissionRef, resolve
 from workloads import registry
 from workloads.base import Workload
@@ -100,8 +101,8 @@ def test_recorded_keys_count_where_they_are_asked_for() -> None:
     for place, other in enumerate(("base", "w", "0", "x", "0", "self", 1, 2, 2, "there")):
         strange = list(keys(trials)[1])
         strange[place] = other
-        known.add(tuple(strange))
-        assert tuple(strange) not in known
+        known.add(TrialKey(*strange))
+        assert TrialKey(*strange) not in known
     assert len(known) == before
 
 

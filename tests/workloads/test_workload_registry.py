@@ -7,7 +7,7 @@ import torch
 
 from workloads import targets
 from workloads.registry import DuplicateWorkload, UnknownWorkload, find, grouped, suite, suites, variants
-from workloads.targets import Target, TargetError
+from workloads.targets import StoredTarget, TargetError
 
 
 def test_the_suites_and_what_is_in_them():
@@ -55,7 +55,7 @@ def test_a_target_holds_for_the_definition_it_was_set_for(tmp_path, monkeypatch)
     monkeypatch.setattr(targets.load, "__defaults__", (folder,))
     workload = find("smoke", "mnist_mlp")
     assert workload.target is None
-    target = Target(
+    target = StoredTarget(
         target=0.125, definition=workload.definition(), command="make targets", evidence={"runs": [0.1, 0.15]}
     )
     assert targets.save(workload, target, folder) == folder / "smoke" / "mnist_mlp.json"
@@ -81,5 +81,5 @@ def test_a_spoilt_target_file_is_told(tmp_path, text):
 def test_a_target_that_is_no_number_is_not_stored(tmp_path):
     workload = find("smoke", "mnist_mlp")
     with pytest.raises(ValueError, match=r"finite|JSON"):
-        targets.save(workload, Target(target=float("nan"), definition="a", command="b"), tmp_path)
+        targets.save(workload, StoredTarget(target=float("nan"), definition="a", command="b"), tmp_path)
     assert not targets.path(workload, tmp_path).exists()
