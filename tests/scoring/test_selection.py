@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from pacer.errors import RecordsError
+from scoring.query import BoardQuery
 from scoring.selection import select
 from tests.scoring.build import record, table
 
 
 def chosen(records, **other):
-    return select(records, **({"suite": "mini", "workloads": None, "ruleset": "self", "fingerprint": None} | other))
+    return select(records, BoardQuery(**({"suite": "mini"} | other)))
 
 
 def test_only_the_newest_version_of_submissions_and_workloads():
