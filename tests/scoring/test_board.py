@@ -127,6 +127,17 @@ def test_reference_that_misses_or_is_absent_is_said():
     assert "no trials of the reference nadamw" in absent.warnings[0]
 
 
+@pytest.mark.parametrize(("ruleset", "budget_steps"), [("self", 1500), ("external", 1000)])
+@pytest.mark.parametrize("by", ["time", "steps", "examples"])
+def test_axes_agree_at_one_speed_where_the_reference_misses(by, ruleset, budget_steps):
+    # The step hint is 800. Who takes half of the budget earns log(8) / log(16) = 0.75 on any axis.
+    records = [
+        *(record("nadamw", "x", None, study=k, steps=budget_steps, ruleset=ruleset) for k in range(3)),
+        *(record("sgd", "x", 50.0, study=k, steps=budget_steps // 2, ruleset=ruleset) for k in range(3)),
+    ]
+    assert by_name(board(records, by=by, ruleset=ruleset))["sgd"].score == pytest.approx(0.75)
+
+
 HELD_OUT = [
     *table({"nadamw": {"x": [10] * 3, "y": [10] * 3}, "sgd": {"x": [5] * 3, "y": [10] * 3}}),
     *table({"nadamw": {"x_wide": [10] * 3}, "sgd": {"x_wide": [None] * 3}}, variant_of="x"),
