@@ -17,8 +17,9 @@ from functools import partial
 import numpy as np
 
 from scoring import escape, times
+from scoring.board_warnings import about_stopped
 from scoring.bootstrap import draw_medians, interval
-from scoring.caveats import about_stopped
+from scoring.query import BoardQuery
 from scoring.records import Record
 from scoring.scores import CUT, Array
 from scoring.selection import Selection, select
@@ -93,7 +94,7 @@ def compare(chosen: Selection, name: str, against: str) -> Comparison | None:
     """The speed-ups of one submission over another; None where either has no trials."""
     if name not in chosen.submissions or against not in chosen.submissions:
         return None
-    results = times.collect(chosen.cells, (name, against), chosen.workloads, "time")
+    results = times.collect(chosen.trials, (name, against), chosen.workloads, "time")
     told = [not any(_silent(chosen, s, w) for s in (name, against)) for w in chosen.workloads]
 
     def gains(studies: Array) -> tuple[Array, Array]:
@@ -138,12 +139,14 @@ def _speedup(value: float, samples: Array) -> Speedup | None:
     return Speedup(value=float(np.exp(value)), low=float(low[0]), high=float(high[0]))
 
 
-def as_markdown(records: Sequence[Record], claims: Sequence[Claim], *, suite: str, command: str) -> str:
+def as_markdown(
+    records: Sequence[Record], claims: Sequence[Claim], *, suite: str, ruleset: str = "self", command: str
+) -> str:
     """The page: a table of verdicts, then each claim with its numbers; claims without trials are left out.
 
     Raises RecordsError without any trials.
     """
-    chosen = select(records, suite=suite, workloads=None, ruleset="self", fingerprint=None)
+    chosen = select(records, BoardQuery(suite=suite, ruleset=ruleset))
     found = [
         (claim, {name: compare(chosen, claim.name + end, claim.against + end) for name, end in SETS.items()})
         for claim in claims
@@ -181,10 +184,10 @@ recommend. `{command}` makes this page from the records.
 
 
 def _head(chosen: Selection, suite: str, command: str) -> str:
-    studies = min(len(times.studies(trials)) for trials in chosen.cells.values())
+    studies = min(len(times.studies(trials)) for trials in chosen.trials.values())
     return _HEAD.format(
         suite=suite,
-        size=f"{len(chosen.workloads)} workloads, {studies} studies each, {chosen.trials} trials in all",
+        size=f"{len(chosen.workloads)} workloads, {studies} studies each, {chosen.count} trials in all",
         hardware=escape.markdown(chosen.hardware),
         level=LEVEL,
         command=command,
@@ -255,7 +258,7 @@ def _cell(chosen: Selection, claim: Claim, end: str, workload: str, speedup: Spe
 
 def _silent(chosen: Selection, submission: str, workload: str) -> str | None:
     """What the page says where a submission has no result on a workload; None where it has one."""
-    if (submission, workload) not in chosen.cells:
+    if (submission, workload) not in chosen.trials:
         return "not run"
     return "n/a" if chosen.reason(submission, workload) else None
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from pacer.errors import UsageError
 from scoring import scores, times
+from scoring.query import BoardQuery
 from scoring.records import Outcome, Record
 from scoring.selection import select
 from scoring.stopping import (
@@ -185,10 +186,10 @@ def report(
     workloads = sorted(
         {r.workload for r in records if r.suite == suite and r.ruleset == ruleset and r.target is not None}
     )
-    chosen = select(records, suite=suite, workloads=workloads or None, ruleset=ruleset, fingerprint=None)
+    chosen = select(records, BoardQuery(suite=suite, workloads=workloads or None, ruleset=ruleset))
     if reference is not None and reference not in chosen.submissions:
         raise UsageError(f"the reference {reference!r} has no trials; there are {', '.join(chosen.submissions)}")
-    ours = whole([record for trials in chosen.cells.values() for record in trials])
+    ours = whole([record for trials in chosen.trials.values() for record in trials])
     lines, picked = [], {}
     for family, policies in tried.items():
         if only and family not in only:
@@ -212,7 +213,7 @@ def report(
         ruleset=ruleset,
         reference=reference,
         submissions=chosen.submissions,
-        trials=chosen.trials,
+        trials=chosen.count,
         logged_s=sum(record.submission_s for record in ours),
         lines=tuple(lines),
         picked=picked,

@@ -1,5 +1,5 @@
 """What is known of AlgoPerf's published leaderboards: workloads, targets, counts. The numbers are in
-`algoperf_facts.json`, taken from the benchmark's documentation of versions 0.5 and 0.6.
+`facts.json` beside this file, taken from the benchmark's documentation of versions 0.5 and 0.6.
 
 Both versions share the table of workloads. `budget_s` of a version are seconds on its own hardware, for the
 external ruleset; those of 0.5 are not known here. A workload under `added_workloads` joined after the leaderboard

@@ -34,7 +34,7 @@ from harness.studies import recorded
 from harness.studies.growth import Growth, measured
 from harness.system import machine
 from harness.system.machine import ROOT
-from scoring.board import build_board
+from scoring.board import BoardQuery, build_board
 from scoring.mirror import default_uri, mirror
 from scoring.records import Record, RecordStore, Stored
 from scoring.records.protocol import REFERENCE
@@ -338,7 +338,7 @@ def _score(bench: _Bench, trials: Sequence[Stored], submissions: int) -> float:
     names = {ref.name for ref in bench.submissions[:submissions]}
     records = [each.record for each in trials if each.record.submission in names]
     started = time.perf_counter()
-    build_board(records, suite=_SUITE, reference=REFERENCE)
+    build_board(records, BoardQuery(suite=_SUITE))
     return time.perf_counter() - started
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from pacer.errors import RecordsError
 from scoring.claims import Claim, Comparison, Expects, Speedup, Verdict, as_markdown, compare
+from scoring.query import BoardQuery
 from scoring.records import Outcome, Record
 from scoring.selection import Selection, select
 from tests.scoring.build import table
@@ -21,7 +22,7 @@ TIMES = {
 
 
 def chosen(records: list[Record]) -> Selection:
-    return select(records, suite="mini", workloads=None, ruleset="self", fingerprint=None)
+    return select(records, BoardQuery(suite="mini"))
 
 
 def claim(name: str, expects: Expects = Expects.FASTER, against: str = "adam") -> Claim:
