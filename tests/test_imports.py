@@ -28,7 +28,7 @@ ONLY_IN = {"ray": "harness/cluster/*.py", "mlflow": "scoring/m*.py"}
 
 
 def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").player_specs).removesuffix(".__init__")
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imported(path: Path, *, top_level: bool = False) -> Iterator[str]:
@@ -43,7 +43,7 @@ def imported(path: Path, *, top_level: bool = False) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_imports_point_one_way(path: Path) -> None:
-    package = path.relative_to(ROOT).player_specs[0]
+    package = path.relative_to(ROOT).parts[0]
     ours = {name for name in imported(path) if name.split(".")[0] in PACKAGES}
     assert {name.split(".")[0] for name in ours} <= MAY_IMPORT[package]
     for heavy, place in ONLY_IN.items():

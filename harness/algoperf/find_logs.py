@@ -40,7 +40,7 @@ class TrialLog:
     @property
     def place(self) -> str:
         """The trial's folder below that of the submissions."""
-        return "/".join(self.folder.player_specs[-4:])
+        return "/".join(self.folder.parts[-4:])
 
 
 def find_submissions(folder: Path, ruleset: str) -> Path:
@@ -87,7 +87,7 @@ def leaderboards(folder: Path) -> list[tuple[Leaderboard, Path]]:
         for facts in all_leaderboards()
         for path in (submission_folders(folder.resolve()) if folder.is_dir() else ())
         if path.name == f"{facts.ruleset}_tuning"
-        and any(name.endswith((facts.version, f"v{facts.version.replace('.', '')}")) for name in path.player_specs)
+        and any(name.endswith((facts.version, f"v{facts.version.replace('.', '')}")) for name in path.parts)
     ]
     if not found:
         raise UsageError(

@@ -78,9 +78,9 @@ class EvaluatorPool:
         for connection in self._connections:
             with suppress(ConnectionError):  # which is noticed when it does not answer
                 connection.send((split, limit))
-        player_specs = [evaluate_part(self._workload, model, arrays, _CPU, 0, self._parts)]
-        player_specs += [self._answer(connection) for connection in self._connections]
-        in_order = [rows for rows in chain(*zip_longest(*player_specs)) if rows is not None]
+        parts = [evaluate_part(self._workload, model, arrays, _CPU, 0, self._parts)]
+        parts += [self._answer(connection) for connection in self._connections]
+        in_order = [rows for rows in chain(*zip_longest(*parts)) if rows is not None]
         return judge(self._workload, [tuple(torch.as_tensor(found) for found in rows) for rows in in_order])
 
     def _answer(self, connection: Connection) -> Any:
@@ -91,7 +91,7 @@ class EvaluatorPool:
 
 
 def _serve(
-    connection: Connection, place: tuple[str, str], data: Path, core: int | None, part: int, player_specs: int
+    connection: Connection, place: tuple[str, str], data: Path, core: int | None, part: int, parts: int
 ) -> None:
     """A helper's whole life: it judges its part of a split whenever it is asked, until the referee is gone."""
     if core is not None:
@@ -108,5 +108,5 @@ def _serve(
             split, limit = connection.recv()
         except EOFError:
             return
-        rows = evaluate_part(workload, model, open_split(data, split, limit), _CPU, part, player_specs)
+        rows = evaluate_part(workload, model, open_split(data, split, limit), _CPU, part, parts)
         connection.send([tuple(found.numpy() for found in batch) for batch in rows])

@@ -25,7 +25,7 @@ from harness.trial.referee import run_trial
 from pacer.errors import UsageError
 from scoring.records import Outcome, Record, RecordStore, from_json, to_json
 from scoring.records.layout import SINGLE, Layout
-from submissions.player_specs.batch_norm import norms
+from submissions.parts.batch_norm import norms
 from submissions.registry import SubmissionRef, known, resolve
 from tests.faults.probe import probe
 from tests.harness.test_checkpoints import check_neutral
@@ -305,13 +305,13 @@ def test_two_ranks_go_on_bit_for_bit(workload: str, name: str, short: Trial, tmp
 
 @pytest.mark.parametrize("parts", [2, 3])
 @pytest.mark.parametrize("name", ["molecules_gnn", "speech_lstm", "mri_unet"])
-def test_evaluation_in_parts_is_evaluation_bit_for_bit(name: str, player_specs: int, cache: Path) -> None:
+def test_evaluation_in_parts_is_evaluation_bit_for_bit(name: str, parts: int, cache: Path) -> None:
     workload = replace(registry.find("smoke", name), eval_batch_size=20)
     folder = workload.dataset.prepare(cache)
     weights = Weights(initial_model(workload, 3), [CPU] * 2)
     assert weights.gather() is None
     with EvaluatorPool(
-        registry.find("smoke", name), folder, weights.judged_buffer, [None] * (player_specs - 1)
+        registry.find("smoke", name), folder, weights.judged_buffer, [None] * (parts - 1)
     ) as shared:
         shared.ready()
         for limit in (57, 11):
