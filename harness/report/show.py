@@ -16,7 +16,6 @@ from scoring import compare
 from scoring.board import BoardQuery, build_board
 from scoring.records import RecordStore
 from scoring.records.layout import SINGLE, Layout
-from scoring.records.protocol import REFERENCE
 from scoring.rules import RULES
 from scoring.tables import as_text
 

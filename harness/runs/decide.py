@@ -14,7 +14,6 @@ from harness.runs.bench import BenchReport, bench
 from pacer.errors import UsageError
 from scoring.board import BoardQuery, p_first_ahead
 from scoring.records import RecordStore
-from scoring.records.protocol import REFERENCE
 from submissions.registry import resolve
 
 
