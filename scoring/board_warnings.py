@@ -108,13 +108,13 @@ def about_leaps(chosen: Selection, results: Times, at: int | None) -> list[str]:
     marks = np.where(np.isinf(axes[:, at]), _used_up(chosen, chosen.submissions[at]), axes[:, at])  # [2, W]
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = axes / marks[:, None]
-    leapt = (shares < _LEAP).any(axis=0)  # [S, W]; not where one of the two is missing
+    leapt = np.any(shares < _LEAP, axis=0)  # [S, W]; not where one of the two is missing
     return [
         f"implausible: {plain(submission)} takes less than 1/{1 / _LEAP:.0f} of the reference's time or examples "
         f"on {', '.join(w for w, leaps in zip(chosen.workloads, row, strict=True) if leaps)}; look at its source "
         "for weights that it brings along"
-        for submission, row in zip(chosen.submissions, leapt, strict=True)
-        if row.any()
+        for submission, row in zip(chosen.submissions, leapt.tolist(), strict=True)
+        if any(row)
     ]
 
 

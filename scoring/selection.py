@@ -32,10 +32,10 @@ class Selection:
 
     @property
     def held_out(self) -> dict[int, int]:
-        """The place of each variant whose base workload is here too, and the place of that one."""
+        """The column of each variant whose base workload is here too, and the column of that one."""
         base = {r.workload: r.variant_of for trials in self.trials.values() for r in trials[:1]}
-        places = {workload: place for place, workload in enumerate(self.workloads)}
-        return {places[w]: places[base[w]] for w in self.workloads if base.get(w) in places}
+        columns = {workload: column for column, workload in enumerate(self.workloads)}
+        return {columns[w]: columns[b] for w in self.workloads if (b := base.get(w)) is not None and b in columns}
 
     def of_workload(self, workload: str) -> list[Record]:
         """All trials on one workload."""
