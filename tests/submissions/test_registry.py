@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.protocol.choose import expanded
-from submissions import points, registry
+from submissions import points
 from submissions.about import about
 from submissions.by_name import parse
 from submissions.registry import UnknownSubmissionError, known, resolve
@@ -86,22 +86,6 @@ def test_what_is_wrong_is_said(spec: str, message: str) -> None:
     with pytest.raises(UnknownSubmissionError) as caught:
         resolve(spec)
     assert message in str(caught.value)
-
-
-def test_the_hash_follows_the_shared_parts_that_a_file_imports(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    names = ("nadamw", "base", "parts/spaces", "parts/schedules", "parts/optimizers")
-    (tmp_path / "parts").mkdir()
-    for name in names:
-        (tmp_path / f"{name}.py").write_text((registry._FOLDER / f"{name}.py").read_text())
-    monkeypatch.setattr(registry, "_FOLDER", tmp_path)
-    hashes = {resolve("nadamw").hash}
-    for name in names[1:]:
-        with open(tmp_path / f"{name}.py", "a") as file:
-            file.write("CHANGED = True\n")
-        hashes.add(resolve("nadamw").hash)
-    assert len(hashes) == len(names)
 
 
 def test_a_calibrated_point_is_beside_the_file_and_part_of_the_hash(tmp_path: Path) -> None:
