@@ -156,7 +156,7 @@ class Submission(ABC):
     """A training algorithm: how the model's parameters are moved, from which batches, with which settings.
 
     `space` is searched in the external ruleset. `defaults` are the author's own settings, the one point of the
-    self-tuning ruleset until `make calibrate` finds another one.
+    self-tuning ruleset until `make tune` finds another one.
     """
 
     name: ClassVar[str]

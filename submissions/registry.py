@@ -27,8 +27,9 @@ from workloads.base import Workload
 
 _FOLDER = Path(__file__).parent
 _NAME = re.compile(r"\w[\w.-]{0,63}", re.ASCII)
-LITERATURE, CALIBRATED = "literature", "calibrated"
-"""The two sets of defaults, as they are asked for: NAME@literature, NAME@calibrated."""
+LITERATURE, TUNED = "literature", "tuned"
+"""The two sets of defaults, as they are asked for: NAME@literature, NAME@tuned."""
+_FORMERLY_TUNED = "calibrated"
 
 
 class UnknownSubmissionError(ValueError):
@@ -40,7 +41,7 @@ class SubmissionRef:
     """A submission that has not been run: its name on the board and its text, a file's or one line's.
 
     `filename` is None for the one-line form. `environment` stands for what the text relies on: the shared modules
-    of this folder that it imports, and the package version that a line refers to. `point` is the calibrated point,
+    of this folder that it imports, and the package version that a line refers to. `point` is the tuned point,
     None where the defaults of the text itself count. `folder` holds all files of a submission written for AlgoPerf.
     """
 
@@ -89,7 +90,7 @@ def resolve(spec: str) -> SubmissionRef:
     """The submission that a name of this folder, a path to a .py file or to an AlgoPerf submission's folder, or a
     line like torch.optim:SGD means.
 
-    A name or path stands for the calibrated point where there is one; with `@literature` for the author's own
+    A name or path stands for the tuned point where there is one; with `@literature` for the author's own
     defaults, and the submission is then named so. Raises UnknownSubmissionError.
     """
     spec = spec.strip()
@@ -103,22 +104,22 @@ def resolve(spec: str) -> SubmissionRef:
     if spec not in known() and (found := _algoperf_folder(Path(spec).expanduser())) is not None:
         return found
     base, at, defaults = spec.partition("@")
-    if at and defaults not in (LITERATURE, CALIBRATED):
+    if at and defaults not in (LITERATURE, TUNED, _FORMERLY_TUNED):
         raise UnknownSubmissionError(
-            f"{spec!r}: there are no defaults {defaults!r}; expected @{LITERATURE} or @{CALIBRATED}"
+            f"{spec!r}: there are no defaults {defaults!r}; expected @{LITERATURE} or @{TUNED}"
         )
     path, name = locate(base)
     text = path.read_text()
-    calibration = points.load(path, name)
-    if defaults == CALIBRATED and calibration is None:
-        raise UnknownSubmissionError(f"{name} has not been calibrated; type: make calibrate SUBMISSION={base}")
+    tuned = points.load(path, name)
+    if defaults in (TUNED, _FORMERLY_TUNED) and tuned is None:
+        raise UnknownSubmissionError(f"{name} has not been tuned; type: make tune SUBMISSION={base}")
     own = defaults == LITERATURE
     return SubmissionRef(
         name=f"{name}@{LITERATURE}" if own else name,
         text=text,
         filename=path.name,
         environment=environment(text),
-        point=None if own or calibration is None else calibration.point,
+        point=None if own or tuned is None else tuned.point,
     )
 
 

@@ -92,10 +92,10 @@ def run_both(short: Trial) -> Callable[..., tuple[Record, Record]]:
     return run
 
 
-@pytest.mark.parametrize("workload", [*SMOKE, *MINI], ids=lambda workload: f"{workload.scale}-{workload.name}")
+@pytest.mark.parametrize("workload", [*SMOKE, *MINI], ids=lambda workload: f"{workload.suite}-{workload.name}")
 def test_two_ranks_follow_one(workload: Workload, short: Trial) -> None:
     """With BatchNorm, whose statistics are a device's own, the one device has the batch in the same two parts."""
-    short = replace(short, suite=workload.scale, workload=workload.name)
+    short = replace(short, suite=workload.suite, workload=workload.name)
     split = bool(norms(workload.model()))
     alone = replace(short, submission=of_source(probe(select=GHOST, update=TWICE))) if split else short
     one, two = run_trial(alone), run_trial(replace(short, layout=TWO))
