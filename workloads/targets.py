@@ -30,7 +30,7 @@ class TargetError(ValueError):
 
 def path(workload: Workload, folder: Path = FOLDER) -> Path:
     """Where the target of a workload is kept."""
-    return folder / workload.scale / f"{workload.name}.json"
+    return folder / workload.suite / f"{workload.name}.json"
 
 
 def load(workload: Workload, folder: Path = FOLDER) -> StoredTarget | None:

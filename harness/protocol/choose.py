@@ -36,8 +36,8 @@ def chosen_workloads(settings: Settings) -> tuple[Workload, ...]:
     for workload in workloads:
         if workload.target is None:
             raise UsageError(
-                f"{workload.name} has no target at scale {workload.scale} yet, or has changed since it was set; "
-                f"type: make targets SUITE={workload.scale} WORKLOADS={workload.name}"
+                f"{workload.name} has no target in suite {workload.suite} yet, or has changed since it was set; "
+                f"type: make targets SUITE={workload.suite} WORKLOADS={workload.name}"
             )
     return workloads
 

@@ -84,7 +84,7 @@ def known_step_times(settings: Settings, workloads: Sequence[Workload], fingerpr
 
 
 def _key(workload: Workload, reference: SubmissionRef) -> str:
-    return f"{workload.scale}/{workload.name}/{workload.definition()}/{reference.hash}"
+    return f"{workload.suite}/{workload.name}/{workload.definition()}/{reference.hash}"
 
 
 def _order(settings: Settings, workload: Workload, reference: SubmissionRef, device: int) -> Trial:

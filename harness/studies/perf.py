@@ -233,7 +233,7 @@ def _quartiles(values: Sequence[float]) -> tuple[float, float]:
 def _loop(data: Path, workload: Workload, steps: int) -> Trial:
     """A trial of the reference with five evaluations, the last one `steps` steps after the first."""
     return Trial(
-        suite=workload.scale,
+        suite=workload.suite,
         workload=workload.name,
         submission=_TIMED,
         ruleset="self",
@@ -279,7 +279,7 @@ def _bare_loop(workload: Workload, data: Path, steps: int, place: Device) -> flo
     """Seconds per step of the loop that anyone would write, after a quarter as many steps to warm up."""
     # Players are forked from the same server.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as fresh:
-        return fresh.submit(_train, workload.scale, workload.name, data, steps, place).result()
+        return fresh.submit(_train, workload.suite, workload.name, data, steps, place).result()
 
 
 def _train(scale: str, name: str, data: Path, steps: int, place: Device) -> float:

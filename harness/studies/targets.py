@@ -82,7 +82,7 @@ def set_targets(
             reference = [record for record in runs if record.ruleset == "self"]
             plain = [record for record in search if record.submission not in families]
             target = _decide(workload, repeated, reference)
-            command = f"python -m harness targets --suite {workload.scale} --workloads {workload.name}"
+            command = f"python -m harness targets --suite {workload.suite} --workloads {workload.name}"
             command += "" if named is None else f" --families {','.join(named)}"
             evidence = {
                 "metric": workload.metric.name,
@@ -124,7 +124,7 @@ def _trial(
     settings: Settings, workload: Workload, name: str, ruleset: str, study: int = 0, trial: int = 0
 ) -> Trial:
     return Trial(
-        suite=workload.scale,
+        suite=workload.suite,
         workload=workload.name,
         submission=resolve(name),
         ruleset=ruleset,

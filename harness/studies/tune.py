@@ -127,7 +127,7 @@ def _calibrate(
     best = candidates[0]
     if not best.merits(workloads):
         raise CalibrationError(f"{name} is made for none of these workloads: there is nothing to calibrate")
-    found = points.Calibration(
+    found = points.TunedPoint(
         point=best.hp,
         command=f"python -m harness calibrate --suite {settings.suite} --submission {spec} --points {count}",
         state_bytes_per_parameter=_state_bytes(best.records.values()),
@@ -202,7 +202,7 @@ def _try(
 
 def _order(settings: Settings, workload: Workload, submission: SubmissionRef, candidate: _Candidate) -> Trial:
     return Trial(
-        suite=workload.scale,
+        suite=workload.suite,
         workload=workload.name,
         submission=submission,
         ruleset="external" if candidate.number else "self",

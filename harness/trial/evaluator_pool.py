@@ -46,7 +46,7 @@ class EvaluatorPool:
         self._end = ExitStack()
         for part, core in enumerate(cores, 1):
             ours, theirs = _CONTEXT.Pipe()
-            place = (workload.scale, workload.name)
+            place = (workload.suite, workload.name)
             helper = _CONTEXT.Process(
                 target=_serve, args=(theirs, place, data, core, part, self._parts), daemon=True
             )

@@ -92,10 +92,10 @@ def run_both(short: Trial) -> Callable[..., tuple[Record, Record]]:
     return run
 
 
-@pytest.mark.parametrize("workload", [*SMOKE, *MINI], ids=lambda workload: f"{workload.scale}-{workload.name}")
+@pytest.mark.parametrize("workload", [*SMOKE, *MINI], ids=lambda workload: f"{workload.suite}-{workload.name}")
 def test_two_ranks_follow_one(workload: Workload, short: Trial) -> None:
     """With BatchNorm, whose statistics are a device's own, the one device has the batch in the same two parts."""
-    short = replace(short, suite=workload.scale, workload=workload.name)
+    short = replace(short, suite=workload.suite, workload=workload.name)
     split = bool(norms(workload.model()))
     alone = replace(short, submission=of_source(probe(select=GHOST, update=TWICE))) if split else short
     one, two = run_trial(alone), run_trial(replace(short, layout=TWO))
@@ -310,9 +310,7 @@ def test_evaluation_in_parts_is_evaluation_bit_for_bit(name: str, parts: int, ca
     folder = workload.dataset.prepare(cache)
     weights = Weights(initial_model(workload, 3), [CPU] * 2)
     assert weights.gather() is None
-    with EvaluatorPool(
-        registry.find("smoke", name), folder, weights.judged_buffer, [None] * (parts - 1)
-    ) as shared:
+    with EvaluatorPool(registry.find("smoke", name), folder, weights.judged_buffer, [None] * (parts - 1)) as shared:
         shared.ready()
         for limit in (57, 11):
             arrays = open_split(folder, "validation", limit)

@@ -50,12 +50,12 @@ VARIANTS = registry.variants("mini")
 
 
 def with_targets(*workloads: Workload) -> list:
-    return [pytest.param(w, targets.load(w), id=f"{w.scale}/{w.name}") for w in workloads]
+    return [pytest.param(w, targets.load(w), id=f"{w.suite}/{w.name}") for w in workloads]
 
 
 @pytest.mark.parametrize(("workload", "kept"), with_targets(*SMOKE, *MINI, *VARIANTS))
 def test_a_stored_target_fits_its_workload_and_its_runs(workload: Workload, kept: StoredTarget | None) -> None:
-    assert kept is not None, f"python -m harness targets --suite {workload.scale} --workloads {workload.name}"
+    assert kept is not None, f"python -m harness targets --suite {workload.suite} --workloads {workload.name}"
     assert kept.definition == workload.definition()
     assert workload.target == kept.target
     reference = kept.evidence["reference"]

@@ -97,9 +97,7 @@ def test_it_learns(name: str, order: Trial) -> None:
 
 
 @pytest.mark.parametrize("ruleset", ["self", "external"])
-def test_points_are_drawn_from_the_space_or_are_the_calibrated_one(
-    ruleset: str, order: Trial, tmp_path: Path
-) -> None:
+def test_points_are_drawn_from_the_space_or_are_the_tuned_one(ruleset: str, order: Trial, tmp_path: Path) -> None:
     ref = resolve("nadamw")
     submission = load(ref, tmp_path, WORKLOADS[0])
     record = run_trial(replace(order, ruleset=ruleset, trial=1))
