@@ -448,7 +448,10 @@ def test_more_evaluations_are_not_to_be_had(run_source: Run, tally: Counter[str]
     top = FIND + "\nfrom multiprocessing.connection import Connection"
     body = f"find().send_bytes(b'{BORDER % (20, 20, 'false')}')\nreturn training.loss(batch).detach()"
     record = run_source(probe(top=top, after_eval=body))
-    tried(tally, "detected", record.outcome is Outcome.ERROR and record.failure.kind == "ProtocolError")
+    assert record.outcome is Outcome.ERROR
+    caught = (record.failure.kind, record.failure.message)
+    expected = ("ProtocolError", "the player asked for an evaluation at step 20, before one was due")
+    tried(tally, "detected", caught == expected and len(record.evaluations) == 1)
 
 
 # ---- Checkpoints.

@@ -85,6 +85,13 @@ def test_every_workload_goes_on_bit_for_bit(workload: str, name: str, saving: Tr
     check_neutral(replace(saving, workload=workload, submission=resolve(name)))
 
 
+def test_the_data_order_goes_on_beyond_the_end_of_an_epoch(saving: Trial) -> None:
+    """Two batches an epoch: given up after two of six epochs, a trial draws the others alike."""
+    text = probe(select="return batches.next(2000)")
+    assert registry.find("smoke", saving.workload).train_examples == 5000
+    check_neutral(replace(saving, submission=SubmissionRef(name="probe", text=text, filename="probe.py")))
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("workload", [workload.name for workload in registry.suite("mini")])
 @pytest.mark.parametrize("name", known())
