@@ -21,6 +21,7 @@ from workloads.base import Workload
 class Overrides(TypedDict, total=False):
     """Fields of a trial that may differ from the settings it is ordered with."""
 
+    suite: str
     ruleset: str
     seed: int
     study: int
@@ -71,9 +72,13 @@ class Trial:
 
         It is the first trial of the first study where nothing else is said. The results folder is hidden from it.
         """
-        asked: Overrides = {"ruleset": settings.ruleset, "seed": settings.seed, "layout": settings.layout}
+        asked: Overrides = {
+            "suite": settings.suite,
+            "ruleset": settings.ruleset,
+            "seed": settings.seed,
+            "layout": settings.layout,
+        }
         return cls(
-            suite=workload.scale,
             workload=workload.name,
             submission=submission,
             data=settings.data,

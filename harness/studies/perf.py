@@ -33,7 +33,7 @@ from harness.protocol import seeds
 from harness.protocol.choose import listed_workloads
 from harness.protocol.ending import EverySteps
 from harness.protocol.settings import Settings
-from harness.protocol.trial import Trial
+from harness.protocol.trial import Overrides, Trial
 from harness.system import machine
 from harness.system.machine import Device
 from harness.trial.evaluator import initial_model
@@ -235,7 +235,8 @@ def _quartiles(values: Sequence[float]) -> tuple[float, float]:
 def _loop(settings: Settings, workload: Workload, steps: int) -> Trial:
     """A trial of the reference with five evaluations, the last one `steps` steps after the first."""
     ending = EverySteps(every=steps // 4, last=steps + steps // 4, budget_s=1e4, stop_at_target=False)
-    return Trial.of(settings, workload, _TIMED, ending, ruleset="self", seed=0, layout=SINGLE)
+    overrides: Overrides = {"suite": workload.scale, "ruleset": "self", "seed": 0, "layout": SINGLE}
+    return Trial.of(settings, workload, _TIMED, ending, **overrides)
 
 
 def _pace(record: Record) -> tuple[float, float]:

@@ -125,6 +125,7 @@ def _trial(
     settings: Settings, workload: Workload, name: str, ruleset: str, study: int = 0, trial: int = 0
 ) -> Trial:
     overrides: Overrides = {
+        "suite": workload.scale,
         "ruleset": ruleset,
         "seed": _SEED + settings.seed,
         "study": study,

@@ -203,6 +203,7 @@ def _try(
 
 def _order(settings: Settings, workload: Workload, submission: SubmissionRef, candidate: _Candidate) -> Trial:
     overrides: Overrides = {
+        "suite": workload.scale,
         "ruleset": "external" if candidate.number else "self",
         "seed": _SEED + settings.seed,
         "trial": candidate.number,

@@ -83,7 +83,7 @@ class TrialState:
         self.state_bytes = facts["state_bytes"]
         self.started, self.clock_started = facts["started"], facts["clock_started"]
         self.resumed = facts["resumed"] + 1
-        self.contention_s = facts["others_s"]
+        self.contention_s = facts["contention_s"]
         self.wall_before_s = facts["wall_s"]
         self.watch.resume(facts["ledger"])
 
