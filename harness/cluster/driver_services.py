@@ -23,7 +23,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.protocol.trial_id import Place
+from harness.protocol.trial_id import TrialId
 from harness.system.machine import Device
 from harness.trial.checkpoint_store import FILES
 from scoring.records import files
@@ -36,7 +36,7 @@ _SUFFIX = ".running"
 class Running:
     """A trial under way: which it is, the id of its node, the first device, and since when by Unix time."""
 
-    place: Place
+    trial: TrialId
     node: str
     device: str
     since: float
@@ -83,10 +83,10 @@ class DriverServices:
             ray.get(self._actor.running.remote())  # its start takes a second of a core: no trial begins beside it
         return self
 
-    def started(self, place: Place, device: Device) -> None:
+    def started(self, trial: TrialId, device: Device) -> None:
         """Says that a trial starts here, and waits for nobody."""
         node = ray.get_runtime_context().get_node_id()
-        running = Running(place=place, node=node, device=str(device), since=time.time())
+        running = Running(trial=trial, node=node, device=str(device), since=time.time())
         if self._is_here():
             with contextlib.suppress(OSError):  # a trial that cannot say where it runs can still run
                 files.replace(self._list / f"{device}{_SUFFIX}", pickle.dumps(running))

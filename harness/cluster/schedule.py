@@ -14,7 +14,7 @@ from harness.cluster.cluster import LOOK_EVERY_S, Cluster, ray
 from harness.cluster.driver_services import DriverServices, Running
 from harness.cluster.remote_slots import Gang, asked, remote_slots_of
 from harness.protocol.trial import Trial
-from harness.protocol.trial_id import Place
+from harness.protocol.trial_id import TrialId
 from harness.system import machine
 from harness.system.machine import Device
 from harness.trial.checkpoint_store import CheckpointStore
@@ -85,11 +85,11 @@ def run(
     """
     coming, again, services = iter(trials), deque[Trial](), cluster.services
     sent: dict[ray.ObjectRef, _Sent] = {}
-    attempts: Counter[Place] = Counter()
+    attempts: Counter[TrialId] = Counter()
 
     def repeat(trial: Trial, reason: str) -> None:
         again.append(trial)
-        where = next((r.node for r in services.running() if r.place == trial.place), None)
+        where = next((r.node for r in services.running() if r.trial == trial.id), None)
         watch.repeated(trial, reason, where and cluster.name(where))
 
     left = len(trials)
@@ -97,7 +97,7 @@ def run(
         while len(sent) < min(left, 2 * cluster.devices):  # a queue as long as the cluster: no device waits
             trial = again.popleft() if again else next(coming)
             if rule is not None:
-                trial = dataclasses.replace(trial, rule=rule(trial))
+                trial = trial.under(rule(trial))
             one = _Sent(trial, cluster, services, perform)
             sent[one.reference] = one
         done, _ = ray.wait(list(sent), num_returns=1, timeout=LOOK_EVERY_S) if sent else ([], [])
@@ -108,8 +108,8 @@ def run(
             try:
                 result = ray.get(reference)
             except ray.exceptions.RayError as error:
-                attempts[trial.place] += 1
-                if attempts[trial.place] <= _RETRIES and _passing(error):
+                attempts[trial.id] += 1
+                if attempts[trial.id] <= _RETRIES and _passing(error):
                     repeat(trial, str(getattr(error, "cause", error)).strip())  # Ray would, but without a word
                     continue
                 result = Lost(trial, str(error).strip())
@@ -128,8 +128,8 @@ def run(
 
 
 def _under_way(services: DriverServices, sent: dict[ray.ObjectRef, _Sent]) -> list[Running]:
-    places = {one.trial.place for one in sent.values()}
-    return [running for running in services.running() if running.place in places]
+    ids = {one.trial.id for one in sent.values()}
+    return [running for running in services.running() if running.trial in ids]
 
 
 def _passing(error: ray.exceptions.RayError) -> bool:
@@ -144,7 +144,7 @@ def _run(trial: Trial, services: DriverServices, perform: Perform) -> Record:
     trial = dataclasses.replace(trial, data=machine.writable(trial.data))
     remote_slots = remote_slots_of(trial)
     with machine.exclusive_devices(trial.layout.each) as devices:
-        services.started(trial.place, devices[0])
+        services.started(trial.id, devices[0])
         return believed(perform(trial, devices, services, remote_slots), raylet)
 
 

@@ -12,8 +12,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from harness.protocol.ending import ByClock
 from harness.protocol.settings import Settings
-from harness.protocol.trial import Trial, results_hash
+from harness.protocol.trial import Overrides, Trial, results_hash
 from harness.system import machine
 from scoring.records import TrialKey
 from scoring.records.protocol import BUDGET_FACTOR
@@ -134,25 +135,14 @@ def plan(
 
     def make(number: int) -> Trial:
         study, trial, w, s = _places(number, shape)
-        pace = seconds_per_step[ordered[w].name]
-        return Trial(
-            suite=settings.suite,
-            workload=ordered[w].name,
-            submission=submissions[s],
-            ruleset=settings.ruleset,
-            seed=settings.seed,
-            study=study,
-            trial=trial,
-            budget_s=BUDGET_FACTOR[settings.ruleset] * ordered[w].step_hint * pace,
-            evaluation_period_s=ordered[w].steps_per_evaluation * pace,
-            data=settings.data,
-            limits=settings.limits,
-            hidden=(settings.results.absolute(),),
-            code=code,
-            layout=settings.layout,
-            checkpoint=checkpoint_path(settings, key(number)),
-            checkpoint_every_s=settings.checkpoint_s,
+        step_s = seconds_per_step[ordered[w].name]
+        ending = ByClock(
+            budget_s=BUDGET_FACTOR[settings.ruleset] * ordered[w].step_hint * step_s,
+            period_s=ordered[w].steps_per_evaluation * step_s,
         )
+        checkpoint = checkpoint_path(settings, key(number))
+        overrides: Overrides = {"study": study, "trial": trial, "code": code, "checkpoint": checkpoint}
+        return Trial.of(settings, ordered[w], submissions[s], ending, **overrides)
 
     missing = [number for number in range(math.prod(shape)) if key(number) not in recorded]
     return Plan(missing, make, lambda number: ordered[_places(number, shape)[2]].name)

@@ -14,8 +14,8 @@ def _word(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
 
 
-def _derive(*words: int | str) -> int:
-    entropy = [_word(part) if isinstance(part, str) else part for part in words]
+def _derive(*parts: int | str) -> int:
+    entropy = [_word(part) if isinstance(part, str) else part for part in parts]
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 

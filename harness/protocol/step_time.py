@@ -14,6 +14,7 @@ from statistics import median
 
 from filelock import FileLock
 
+from harness.protocol.ending import EverySteps
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial
 from pacer.errors import PacerError
@@ -22,7 +23,7 @@ from scoring.records.protocol import REFERENCE
 from submissions.registry import SubmissionRef, resolve
 from workloads.base import Workload
 
-_BORDERS = 4
+_EVALUATIONS = 4
 _ALLOWED_S = 600.0
 
 
@@ -89,22 +90,8 @@ def _key(workload: Workload, reference: SubmissionRef) -> str:
 
 def _order(settings: Settings, workload: Workload, reference: SubmissionRef, device: int) -> Trial:
     stride = max(2, round(workload.steps_per_evaluation / 2))
-    return Trial(
-        suite=settings.suite,
-        workload=workload.name,
-        submission=reference,
-        ruleset="self",
-        seed=settings.seed,
-        study=device,
-        trial=0,
-        budget_s=_ALLOWED_S,
-        evaluation_period_s=_ALLOWED_S,
-        data=settings.data,
-        max_steps=_BORDERS * stride,
-        evaluate_every=stride,
-        stop_at_target=False,
-        layout=settings.layout,
-    )
+    ending = EverySteps(every=stride, last=_EVALUATIONS * stride, budget_s=_ALLOWED_S, stop_at_target=False)
+    return Trial.of(settings, workload, reference, ending, ruleset="self", study=device)
 
 
 def _seconds_per_step(record: Record) -> list[float]:

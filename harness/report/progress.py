@@ -99,7 +99,7 @@ class TrialProgress:
     def repeated(self, trial: Trial, reason: str, node: str | None = None) -> None:
         """Shows a trial that has to be run again, and the node it was on."""
         last_line = reason.splitlines()[-1] if reason else "unknown reason"
-        name = f"{trial.place} on {node}" if node else str(trial.place)
+        name = f"{trial.id} on {node}" if node else str(trial.id)
         self._console.print(f"run again: {name}: {last_line}", markup=False, highlight=False, soft_wrap=True)
 
     def _left_text(self) -> str:

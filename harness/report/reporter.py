@@ -69,7 +69,7 @@ class Reporter:
 
     def _running(self, running: Sequence[Running], devices: int) -> None:
         shown = tuple(
-            OnDevice(node=self._cluster.name(r.node), device=r.device, trial=str(r.place), since=r.since)
+            OnDevice(node=self._cluster.name(r.node), device=r.device, trial=str(r.trial), since=r.since)
             for r in running
         )
         self._progress.running(shown, devices)

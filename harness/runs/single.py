@@ -43,7 +43,7 @@ def run_single(settings: Settings, study: int, point: int, console: Console) -> 
                 tell=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
             )
         trial = plan(settings, (workload,), (submission,), pace, (), fingerprint)[-1]
-        name = str(trial.place)
+        name = str(trial.id)
         with console.status(f"{name}: at most {duration(trial.budget_s)} of submission time"):
             record = run_trial(trial, places)
     console.print(f"{name}: {describe(record)}", markup=False, highlight=False, soft_wrap=True)

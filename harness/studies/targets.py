@@ -24,11 +24,12 @@ from harness.cluster import data, schedule
 from harness.cluster.cluster import Cluster
 from harness.cluster.connect import connected
 from harness.protocol.settings import Settings
-from harness.protocol.trial import Trial
+from harness.protocol.trial import Overrides, Trial, over_horizon
 from harness.report.progress import TrialProgress
 from harness.system import machine
 from pacer.errors import PacerError, UsageError
 from scoring.records import Record
+from scoring.records.layout import SINGLE
 from scoring.records.protocol import REFERENCE
 from submissions.registry import known, resolve
 from workloads import targets
@@ -123,21 +124,16 @@ def _plain(settings: Settings, workload: Workload) -> list[Trial]:
 def _trial(
     settings: Settings, workload: Workload, name: str, ruleset: str, study: int = 0, trial: int = 0
 ) -> Trial:
-    return Trial(
-        suite=workload.suite,
-        workload=workload.name,
-        submission=resolve(name),
-        ruleset=ruleset,
-        seed=_SEED + settings.seed,
-        study=study,
-        trial=trial,
-        budget_s=_ALLOWED_S,
-        evaluation_period_s=_ALLOWED_S,
-        data=settings.data,
-        max_steps=workload.step_hint,
-        evaluate_every=max(1, round(workload.steps_per_evaluation)),
-        stop_at_target=False,
-    )
+    overrides: Overrides = {
+        "suite": workload.suite,
+        "ruleset": ruleset,
+        "seed": _SEED + settings.seed,
+        "study": study,
+        "trial": trial,
+        "layout": SINGLE,
+    }
+    ending = over_horizon(workload, _ALLOWED_S, stop_at_target=False)
+    return Trial.of(settings, workload, resolve(name), ending, **overrides)
 
 
 def _run(trials: Sequence[Trial], cluster: Cluster, console: Console) -> list[Record]:

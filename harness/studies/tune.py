@@ -25,12 +25,13 @@ from harness.cluster.connect import connected
 from harness.protocol.choose import chosen_workloads
 from harness.protocol.defaults import DEFAULT_WORKLOADS
 from harness.protocol.settings import Settings
-from harness.protocol.trial import Trial
+from harness.protocol.trial import Overrides, Trial, over_horizon
 from harness.report.progress import TrialProgress
 from harness.system import machine
 from pacer.errors import PacerError, UsageError
 from scoring import scores
 from scoring.records import Outcome, Record, RecordStore
+from scoring.records.layout import SINGLE
 from scoring.records.protocol import REFERENCE
 from submissions import points
 from submissions.registry import LITERATURE, SubmissionRef, locate, resolve
@@ -201,21 +202,15 @@ def _try(
 
 
 def _order(settings: Settings, workload: Workload, submission: SubmissionRef, candidate: _Candidate) -> Trial:
-    return Trial(
-        suite=workload.suite,
-        workload=workload.name,
-        submission=submission,
-        ruleset="external" if candidate.number else "self",
-        seed=_SEED + settings.seed,
-        study=0,
-        trial=candidate.number,
-        budget_s=_ALLOWED_S,
-        evaluation_period_s=_ALLOWED_S,
-        data=settings.data,
-        max_steps=workload.step_hint,
-        evaluate_every=max(1, round(workload.steps_per_evaluation)),
-        hp=candidate.hp,
-    )
+    overrides: Overrides = {
+        "suite": workload.suite,
+        "ruleset": "external" if candidate.number else "self",
+        "seed": _SEED + settings.seed,
+        "trial": candidate.number,
+        "hp": candidate.hp,
+        "layout": SINGLE,
+    }
+    return Trial.of(settings, workload, submission, over_horizon(workload, _ALLOWED_S), **overrides)
 
 
 def _take(candidate: _Candidate, record: Record) -> None:

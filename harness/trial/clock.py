@@ -52,6 +52,11 @@ class Stopwatch:
         return tuple((str(account), seconds) for account, seconds in [*self._entries, last])
 
 
+def adds_up(booked_s: float, wall_s: float) -> bool:
+    """Whether a ledger that holds so many seconds accounts for a trial that took so many by the wall's clock."""
+    return abs(booked_s - wall_s) <= max(CLOCK_TOLERANCE * wall_s, CLOCK_GRACE_S)
+
+
 def wall_clock() -> float:
     """Seconds on a clock that keeps counting while the machine sleeps, to check ledgers against."""
     boottime = getattr(time, "CLOCK_BOOTTIME", None)

@@ -14,7 +14,7 @@ from harness.studies import recorded, scale
 from harness.studies.growth import Growth, measured
 from harness.studies.scale import ScaleReport
 from scoring.records import Outcome, Record, RecordStore
-from scoring.stopping import Until
+from scoring.stopping import NEVER, StopRule, Until
 
 pytestmark = pytest.mark.xdist_group("scale")  # they share the curves
 
@@ -73,9 +73,9 @@ def test_what_is_out_of_bounds_is_said(change: dict, complaint: str) -> None:
     assert json.loads(json.dumps(report.as_json()))["exponents"] == {"a cost": pytest.approx(1.0)}
 
 
-def performed(bench: scale._Bench, **changes: object) -> list[Record]:
+def performed(bench: scale._Bench, stop_rule: StopRule = NEVER) -> list[Record]:
     trials, _ = bench.ready(Console(quiet=True))
-    return [recorded.perform(replace(trial, **changes)) for trial in trials[:100]]
+    return [recorded.perform(trial.under(stop_rule)) for trial in trials[:100]]
 
 
 def test_a_recorded_curve_makes_a_record_like_any_other(bench: scale._Bench) -> None:
@@ -90,7 +90,7 @@ def test_a_recorded_curve_makes_a_record_like_any_other(bench: scale._Bench) -> 
 
 
 def test_it_obeys_the_rule_of_its_trial(bench: scale._Bench) -> None:
-    for record in performed(bench, rule=Until(3.0, Outcome.SETTLED)):
+    for record in performed(bench, Until(3.0, Outcome.SETTLED)):
         assert record.submission_s <= 3.0
         assert record.outcome in (Outcome.SETTLED, Outcome.REACHED)
 
