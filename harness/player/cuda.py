@@ -89,7 +89,8 @@ def _current(device: torch.device) -> torch.cuda.device:
 
 
 def _driver() -> Any:
-    from cuda.bindings import driver  # comes with those builds of torch that have CUDA
+    # It comes with those builds of torch that have CUDA.
+    from cuda.bindings import driver  # pyright: ignore[reportMissingImports]
 
     return driver
 

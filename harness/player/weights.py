@@ -7,7 +7,7 @@ another. Each rank of a trial over several devices has a piece of its own.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,10 @@ from harness.player.buffer import SharedBuffer
 
 _ALIGNMENT = 64
 """Bytes to whose multiple each tensor is moved up: a cache line, and the widest vector."""
+
+
+Storage = tuple[int, torch.Size, torch.dtype]
+"""Where a tensor lies in memory, its shape and its dtype."""
 
 
 class Weights:
@@ -96,6 +100,24 @@ def adopt(model: nn.Module, memory: Tensor) -> None:
 def size_of(model: nn.Module) -> int:
     """Bytes of the memory that holds a model's tensors."""
     return sum(_room(tensor) for tensor in _tensors(model)) or _ALIGNMENT
+
+
+def storages(model: nn.Module) -> dict[str, Storage]:
+    """Where each parameter and buffer lies in memory, with its shape and dtype."""
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    return {name: (tensor.data_ptr(), tensor.shape, tensor.dtype) for name, tensor in tensors}
+
+
+def check_storages(model: nn.Module, before: Mapping[str, Storage]) -> None:
+    """Raises RuntimeError where the model's tensors are no longer those that the referee evaluates."""
+    now = storages(model)
+    if now == before:
+        return
+    changed = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
+    raise RuntimeError(
+        f"{len(changed)} tensors of the model were replaced, renamed or reshaped ({', '.join(changed[:3])} ...), "
+        "so what is evaluated would not be what was trained; change them in place, as in p.data.copy_(new)"
+    )
 
 
 def _lay(model: nn.Module, piece: Tensor, *, fill: bool) -> None:

@@ -16,7 +16,16 @@ from pathlib import Path
 import torch
 
 from harness.player import devices
-from harness.player.messages import Configured, Continue, EvalReady, Loaded, Restored, Saving
+from harness.player.commands import (
+    AskForEvaluation,
+    Continue,
+    FetchWeights,
+    Freeze,
+    SendData,
+    SendWeights,
+    Thaw,
+)
+from harness.player.messages import Configured, EvalReady, Loaded, Restored, Saving
 from harness.player.weights import Weights
 from harness.protocol import seeds
 from harness.protocol.trial import Trial
@@ -37,7 +46,7 @@ from harness.trial.state import TrialState, identity
 from scoring.records import Evaluation, Failure, Outcome, Record
 from workloads import registry
 from workloads.base import Precision, Workload
-from workloads.datasets.base import open_split, split_files
+from workloads.datasets.base import open_split
 
 _CPU = torch.device("cpu")
 _COPY_GRACE_S, _COPY_BYTES_PER_S, _RESTORE_GRACE_S = 0.05, 200e6, 0.5
@@ -85,7 +94,7 @@ def run_trial(
         weights = Weights(model, _where(places, trial.layout.devices))
         held.callback(weights.close)
         helpers = None
-        with Players(trial, here, remote_slots) as players:
+        with Players(trial, here, weights.buffers, remote_slots) as players:
             if weights.judged_buffer is not None:
                 cores = [place.core for place in places[1:]]
                 helpers = EvaluatorPool(workload, folder, weights.judged_buffer, cores)
@@ -149,14 +158,13 @@ def _referee(
         course.outcome = trial.rule.stop_reason(0.0, ())
         return None
     judge.ready()
-    players.bind_weights(weights.buffers)
-    arrays = split_files(workload.dataset.folder(trial.data.absolute()), "train")
+    players.send(SendWeights())
 
     # ---- the submission's clock runs from here, whenever the player can run; in a trial that goes on, once it is
     # back where it was
     neighbours.clock_runs()
     watch.switch(Account.SETUP if saved is None else Account.CHECKPOINT)
-    players.send_data(arrays)
+    players.send(SendData())
     if not players.ready_within(allowed := _patience(trial, course)):
         return _overrun(course, "configure", allowed, players)
     players.expect(Configured)
@@ -168,25 +176,25 @@ def _referee(
     watch.switch(
         Account.TRAINING
     )  # before there is leave to train: who has it may run before this process does again
-    players.proceed(Continue(submission_s=watch.submission_s(), border=border))
+    players.send(Continue(submission_s=watch.submission_s(), eval_step=border))
     due = (math.floor(watch.submission_s() / period) + 1) * period
 
     while True:
         until_asked = min(due, last) - watch.submission_s() if not trial.eval_steps else _patience(trial, course)
         asked = not players.ready_within(until_asked)
         if asked:
-            players.ask_for_evaluation()
+            players.send(AskForEvaluation())
             if not players.ready_within(allowed := _patience(trial, course)):
                 return _overrun(course, "update", allowed, players)
         at = players.expect(EvalReady)
-        players.freeze()
+        players.send(Freeze())
 
         watch.switch(Account.EVALUATION)  # ---- and stands still from here: nothing of the player can run
         time_s = watch.submission_s()
         neighbours.clock_stands()
         course.contention_s = neighbours.taken_s
         _must_be_due(at, asked, border, course.evaluations)
-        players.fetch_weights()
+        players.send(FetchWeights())
         _must_agree(weights.gather())
         value, extra_metrics = judge.validated()
         watch.switch(Account.LOGGING)
@@ -209,17 +217,17 @@ def _referee(
         border = _next_border(trial, at.step)
         save = trial.checkpoint is not None and wall_clock() - course.saved_at >= trial.checkpoint_every_s
         watch.switch(Account.PAUSED)
-        players.proceed(Continue(submission_s=time_s, border=border, value=value, save=save))
+        players.send(Continue(submission_s=time_s, eval_step=border, value=value, save=save))
         neighbours.clock_runs()
         watch.switch(Account.TRAINING)  # ---- and runs again
-        players.thaw()
+        players.send(Thaw())
         if save:
             if not players.ready_within(allowed := _patience(trial, course)):
                 return _overrun(course, "after_eval", allowed, players)
             players.expect(Saving)
             _save(trial, workload, weights, players, course, checkpoint_store)
             watch.switch(Account.TRAINING)
-            players.proceed(Continue(submission_s=watch.submission_s(), border=border))
+            players.send(Continue(submission_s=watch.submission_s(), eval_step=border))
 
 
 def _save(
@@ -238,7 +246,7 @@ def _save(
     course.saved_at = wall_clock()
     if states is None or trial.checkpoint is None:
         return
-    players.fetch_weights()
+    players.send(FetchWeights())
     checkpoint = Checkpoint(facts=course.facts(), weights=weights.held, players=states)
     with contextlib.suppress(OSError):  # a trial that cannot be saved can still be run
         checkpoints.save(trial.checkpoint, identity(trial, workload), checkpoint, checkpoint_store)
@@ -255,7 +263,7 @@ def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: Tria
 
     What the player takes beyond setting itself up again and reading its state is on the clock.
     """
-    players.proceed(Continue(submission_s=0.0, border=None, resume=True))
+    players.send(Continue(submission_s=0.0, eval_step=None, resume=True))
     players.restore(saved.players)
     if not players.ready_within(LOAD_TIMEOUT_S):
         raise PlayerGone(Failure(hook="load_state_dict", kind="Timeout", message="its state could not be restored"))
@@ -266,7 +274,7 @@ def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: Tria
     course.watch.overdrawn(allowed_s, Account.TRAINING)
     for held, kept in zip(weights.held, saved.weights, strict=True):
         held.copy_(kept)
-    players.bind_weights(weights.buffers)
+    players.send(SendWeights())
     course.evaluations = tuple(Evaluation(**each) for each in facts["evaluations"])
     course.state_bytes = facts["state_bytes"]
     course.started, course.clock_started = facts["started"], facts["clock_started"]

@@ -310,9 +310,7 @@ def test_evaluation_in_parts_is_evaluation_bit_for_bit(name: str, parts: int, ca
     folder = workload.dataset.prepare(cache)
     weights = Weights(initial_model(workload, 3), [CPU] * 2)
     assert weights.gather() is None
-    with EvaluatorPool(
-        registry.find("smoke", name), folder, weights.judged_buffer, [None] * (parts - 1)
-    ) as shared:
+    with EvaluatorPool(registry.find("smoke", name), folder, weights.judged_buffer, [None] * (parts - 1)) as shared:
         shared.ready()
         for limit in (57, 11):
             arrays = open_split(folder, "validation", limit)
