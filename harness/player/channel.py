@@ -13,8 +13,8 @@ from harness.player import commands, messages
 from harness.player.commands import Continue, DataFiles, JoinAt, SaveState
 
 EVALUATION_DUE, WAITING, FLAG_BYTES = 0, 1, 2
-"""Offsets in the memory of flags that referee and player share: the referee asks for an evaluation, the player waits
-for other ranks; and how many bytes that is."""
+"""Offsets in the memory of flags that referee and player share: whether the referee asks for an evaluation, and
+whether the player waits for other ranks; and the bytes of that memory."""
 
 _MOST_FILES = 64
 

@@ -74,12 +74,12 @@ class ReadWeights(Command[bytes]):
 
 @dataclass(frozen=True)
 class SendData(Command[None]):
-    """Give the player the memory of its weights and the files of the training data; it configures the submission."""
+    """Give the player the memory of its weights and the files of the training data: it then calls `configure`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataFiles:
-    """The player's process receives the memory of its weights next, then open files of the arrays of these names."""
+    """What follows is the memory of the weights, then an open file for each of these arrays."""
 
     names: list[str]
 

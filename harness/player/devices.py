@@ -1,4 +1,4 @@
-"""What a trial's devices do alike for every submission: number formats, compiled code, memory that runs out."""
+"""What a trial's devices do in the same way for every submission: number formats, compiled code, out of memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def of(gpu: str | None) -> torch.device:
 
 
 def settled(device: torch.device) -> None:
-    """Waits until a device has done all that it was given."""
+    """Waits until a device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -26,7 +26,7 @@ OUT_OF_MEMORY = "OutOfMemory"
 
 
 def set_products(precision: Precision) -> None:
-    """Sets what this process's products of matrices are made of, where a device leaves a choice."""
+    """Sets the number format of this process's matrix products, where a device has several."""
     exact = "tf32" if precision is Precision.TF32 else "ieee"
     cudnn: Any = torch.backends.cudnn  # whose parts lack types
     for kind in (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn):

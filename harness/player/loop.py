@@ -36,7 +36,7 @@ class _Session:
     hook: Hook
 
     def wait(self) -> Continue:
-        """Waits for leave to go on, which sets the clock."""
+        """Waits until the submission may train on; the referee then sets the clock."""
         go = self.referee.receive(Continue)
         self.clock.set(go.submission_s)
         return go
@@ -58,7 +58,7 @@ def run_submission(task: Task, referee: RefereeChannel, hook: Hook) -> None:
     names = referee.receive(DataFiles).names  # the clock runs from here on
     clock = SubmissionClock(task.group)
     memory, *files = referee.receive_files()
-    weights.adopt(model, buffer.find(weights.size_of(model), memory, task.device))
+    weights.adopt(model, buffer.attach(weights.size_of(model), memory, task.device))
     arrays = {name: map_open_file(file)[: task.examples] for name, file in zip(names, files, strict=True)}
     batches = EpochBatches.of(workload, arrays, spec.data_seed, spec.rank, spec.ranks, task.device)
     training = Training(model, view, SimpleNamespace(**loaded.hp), workload.loss, clock)

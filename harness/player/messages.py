@@ -1,4 +1,4 @@
-"""What a player tells its referee. Player messages are untrusted and validated field by field."""
+"""What a player sends to its referee. Player messages are untrusted and validated field by field."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ _WARM_UPS = 2
 
 
 def play(connection: Connection, lifeline: Connection) -> None:
-    """All that the player's process does. `lifeline` closes when the referee dies, however it dies: then so does the
-    player.
+    """All that the player's process does. When the referee dies, however it dies, `lifeline` closes and the player
+    dies too.
 
     The referee first sends the open files of the player's output and of the flags that both share, then a
     `PlayerSpec`, and for all ranks but the first `EnterNamespaces` or `JoinAt`.

@@ -157,7 +157,7 @@ class RankGroup:
         return not differ.item()
 
     def averaged(self, tensors: Sequence[Tensor], *, apart: bool) -> tuple[Tensor, ...]:
-        """The mean of each tensor over the ranks, exchanged as one tensor a dtype: views of that, or copies `apart`."""
+        """The mean of each tensor over the ranks, exchanged as one tensor a dtype: views of it, or copies `apart`."""
         means: dict[int, Tensor] = {}
         for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
             alike = {index: tensor for index, tensor in enumerate(tensors) if tensor.dtype == dtype}

@@ -101,7 +101,7 @@ def _serve(
     devices.set_products(Precision.FP32)
     workload = registry.find(*place)
     model = workload.model()
-    weights.adopt(model, buffer.find(weights.size_of(model), receive_files(connection)[0]))
+    weights.adopt(model, buffer.attach(weights.size_of(model), receive_files(connection)[0]))
     connection.send(None)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The handle of a player on another machine: commands go to the remote host that keeps it there, and come back done.
+"""The handle of a player on another machine: it forwards commands to the remote host that keeps the player there.
 
 The remote host (harness.trial.remote_host) is as trusted as the referee. It sends a `Report` whenever it has one.
 """
