@@ -1,5 +1,5 @@
-"""Trials over several machines by Ray: places on all of them at once, and an actor as the outpost of each player
-that is not on its referee's machine.
+"""Trials over several machines by Ray: devices on all of them at once, and an actor as the remote host of each
+player that is not on its referee's machine.
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ class _RemoteHost:
     """Keeps one player; the trial's task ends it, however that ends itself."""
 
     def open(self) -> tuple[tuple[str, int], bytes]:
-        """Opens the door; returns where it is, and the key."""
+        """Waits for the referee from now on; returns the address and the key."""
         machine.stop_being_nice()
-        self._door = remote_host.Door(ray.util.get_node_ip_address())
-        return self._door.address, self._door.key
+        self._listener = remote_host.RefereeListener(ray.util.get_node_ip_address())
+        return self._listener.address, self._listener.key
 
     def keep(self, trial: Trial, rank: int, host: str) -> None:
         trial = dataclasses.replace(trial, data=machine.writable(trial.data))
-        with machine.exclusive_devices(1) as (place,):
-            remote_host.keep(self._door.answer(), trial, rank, host, place)
+        with machine.exclusive_devices(1) as (device,):
+            remote_host.serve(self._listener.accept(), trial, rank, host, device)
