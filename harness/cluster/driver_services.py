@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from harness.cluster.ray_api import ActorProxy, RayError, node_id, on_node, ray
-from harness.protocol.trial_id import Place
+from harness.protocol.trial_id import TrialId
 from harness.system.machine import Device
 from harness.trial.checkpoint_store import FILES
 from scoring.records import files
@@ -32,7 +32,7 @@ _SUFFIX = ".running"
 class RunningTrial:
     """A trial under way: which it is, the id of its node, the first device, and since when by Unix time."""
 
-    place: Place
+    trial: TrialId
     node: str
     device: str
     since: float
@@ -46,9 +46,9 @@ class _DriverProcess:
         self._running: dict[tuple[str, str], RunningTrial] = {}
 
     @ray.method
-    def started(self, trial: RunningTrial) -> None:
-        """Notes a trial; it replaces the one that ran on the same device before."""
-        self._running[trial.node, trial.device] = trial
+    def started(self, running: RunningTrial) -> None:
+        """Lists a trial; it replaces the one that ran on the same device before."""
+        self._running[running.node, running.device] = running
 
     @ray.method
     def running(self) -> list[RunningTrial]:
@@ -68,7 +68,7 @@ _Actor = ray.remote(num_cpus=0, max_restarts=-1)(_DriverProcess)
 
 
 class DriverServices:
-    """A checkpoint store and the list of running trials; a trial is given it as an argument, and uses it from there."""
+    """A checkpoint store and the list of running trials; a trial gets it as an argument."""
 
     def __init__(self) -> None:
         self._node = node_id()
@@ -84,14 +84,14 @@ class DriverServices:
             ray.get(self._actor.running.remote())  # its start takes a second of a core: no trial begins beside it
         return self
 
-    def started(self, place: Place, device: Device) -> None:
+    def started(self, trial: TrialId, device: Device) -> None:
         """Lists a trial that starts in this process on this device; waits for no answer."""
-        trial = RunningTrial(place=place, node=node_id(), device=str(device), since=time.time())
+        running = RunningTrial(trial=trial, node=node_id(), device=str(device), since=time.time())
         if (actor := self._remote()) is not None:
-            actor.started.remote(trial)
+            actor.started.remote(running)
             return
         with contextlib.suppress(OSError):  # a trial that cannot be listed can still run
-            files.replace(self._list / f"{device}{_SUFFIX}", pickle.dumps(trial))
+            files.replace(self._list / f"{device}{_SUFFIX}", pickle.dumps(running))
 
     def running(self) -> list[RunningTrial]:
         """The last trial of each device, ended or not; none of other nodes while the actor is started again."""

@@ -42,8 +42,8 @@ PATIENCE_S = {Stage.ASKED: 120.0, Stage.MAKING: 3600.0}
 
 @dataclass(kw_only=True)
 class Node:
-    """A node of the cluster, for trials that take `each` devices of it. `facts` come once it has answered; `pending`
-    are the tasks that it has been given, as Ray's references."""
+    """A node of the cluster, for trials that take `each` devices of it. `facts` come once it has answered;
+    `pending` are the tasks that it was given, as Ray's references."""
 
     id: str
     name: str

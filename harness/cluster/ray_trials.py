@@ -104,13 +104,13 @@ class RayTrials:
 
     def running(self) -> Collection[RunningTrial]:
         """Those that have started."""
-        submitted = {one.trial.place for one in self._submitted.values()}
-        return [trial for trial in self._cluster.services.running() if trial.place in submitted]
+        submitted = {one.trial.id for one in self._submitted.values()}
+        return [each for each in self._cluster.services.running() if each.trial in submitted]
 
     def node_of(self, trial: Trial) -> str | None:
         """The name of the node on which a trial was started last, None where that is not known."""
         running = self._cluster.services.running()
-        node = next((each.node for each in running if each.place == trial.place), None)
+        node = next((each.node for each in running if each.trial == trial.id), None)
         return None if node is None else self._cluster.name(node)
 
     def withdraw_stranded(self) -> Sequence[Trial]:
@@ -140,7 +140,7 @@ def _run(trial: Trial, services: DriverServices, run_one: RunTrial) -> Record:
     trial = dataclasses.replace(trial, data=machine.writable(trial.data))
     remote_slots = remote_slots_of(trial)
     with machine.exclusive_devices(trial.layout.each) as devices:
-        services.started(trial.place, devices[0])
+        services.started(trial.id, devices[0])
         return checked(run_one(trial, devices, services, remote_slots), raylet)
 
 

@@ -1,5 +1,5 @@
-"""Trials over several machines by Ray: devices on all of them at once, and an actor as the remote host of each player
-that is not on its referee's machine.
+"""Trials over several machines by Ray: devices on all of them at once, and an actor as the remote host of each
+player that is not on its referee's machine.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from harness.cluster.cluster import REFRESH_EVERY_S, Cluster
 from harness.cluster.driver_services import RunningTrial
 from harness.cluster.ray_trials import Interrupted, RayTrials, RunTrial
 from harness.protocol.trial import Trial
-from harness.protocol.trial_id import Place
+from harness.protocol.trial_id import TrialId
 from harness.trial.referee import run_trial
 from scoring.records import Record
 from scoring.stopping import StopRule
@@ -62,8 +62,8 @@ def run(
 ) -> Iterator[Record | LostTrial]:
     """Runs trials as devices fall free and yields their records as they come, in any order.
 
-    `stop_rule` is asked when a trial is about to start, and may know of all records that were yielded before. Trials
-    of a node that is gone move to others; while there is none, they wait for one. `run_one` runs a trial on
+    `stop_rule` is asked when a trial is about to start, and may know of all records that were yielded before.
+    Trials of a node that is gone move to others; while there is none, they wait for one. `run_one` runs a trial on
     devices. Of the trials, only those that run are held.
     """
     return run_on(RayTrials(cluster, run_one), trials, stop_rule, listener)
@@ -77,7 +77,7 @@ def run_on(
 ) -> Iterator[Record | LostTrial]:
     """The same, on whatever runs them."""
     coming, again = iter(trials), deque[Trial]()
-    attempts: Counter[Place] = Counter()
+    attempts: Counter[TrialId] = Counter()
 
     def repeat(trial: Trial, reason: str) -> None:
         again.append(trial)
@@ -93,8 +93,8 @@ def run_on(
         for result in submitted.ended():
             if isinstance(result, Interrupted):
                 trial = result.trial
-                attempts[trial.place] += 1
-                if result.passing and attempts[trial.place] <= _RETRIES:
+                attempts[trial.id] += 1
+                if result.passing and attempts[trial.id] <= _RETRIES:
                     repeat(trial, result.reason)
                     continue
                 result = LostTrial(trial, result.reason)

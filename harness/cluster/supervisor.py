@@ -23,7 +23,7 @@ _KNOCK_S = 10.0
 _KNOCK_EVERY_S = 2.0
 _PATIENCE_S = 3600.0
 _SHORT_S, _MOST_SHORT_RUNS = 60.0, 3
-"""A run that was lost within so many seconds was too short; after so many of those in a row, no other is started."""
+"""A run that was lost within so many seconds was too short; after so many of those in a row, it gives up."""
 
 
 def supervise(command: Sequence[str], address: str, notify: Callable[[str], None]) -> int:

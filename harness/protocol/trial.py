@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.protocol.trial_id import Place
+from harness.protocol.trial_id import TrialId
 from harness.system.sandbox import DEFAULT_LIMITS, Limits
 from scoring.records.layout import SINGLE, Layout
 from scoring.stopping import NEVER, StopRule
@@ -52,9 +52,9 @@ class Trial:
     layout: Layout = SINGLE
 
     @property
-    def place(self) -> Place:
+    def id(self) -> TrialId:
         """Which of its bench's trials it is."""
-        return Place(self.workload, self.submission.name, self.study, self.trial)
+        return TrialId(self.workload, self.submission.name, self.study, self.trial)
 
     def key(self, workload: Workload, fingerprint: str) -> tuple[str | int, ...]:
         """The key that this trial's record will have on hardware of this fingerprint."""

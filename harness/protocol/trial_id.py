@@ -1,11 +1,11 @@
-"""Where a trial stands in its bench."""
+"""The id by which messages and logs name a trial."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class TrialId(NamedTuple):
     """Which of a bench's trials one is."""
 
     workload: str

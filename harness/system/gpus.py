@@ -31,10 +31,10 @@ def listed() -> tuple[Gpu, ...]:
         return ()
     ask = [tool, "--query-gpu=uuid,name", "--format=csv,noheader"]
     try:
-        said = subprocess.run(ask, capture_output=True, text=True, timeout=_LATE_S, check=True).stdout
+        output = subprocess.run(ask, capture_output=True, text=True, timeout=_LATE_S, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return ()
-    pairs = [line.partition(",") for line in said.splitlines() if "," in line]
+    pairs = [line.partition(",") for line in output.splitlines() if "," in line]
     return tuple(Gpu(uuid.strip(), name.strip()) for uuid, _, name in pairs)
 
 
