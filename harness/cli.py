@@ -278,9 +278,9 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _calibrate(options: argparse.Namespace) -> int:
     from harness.protocol.choose import expanded
-    from harness.studies.tune import calibrate
+    from harness.studies.tune import tune
 
-    return calibrate(
+    return tune(
         settings_of(options), expanded(names(options.submission)), options.points, Console(stderr=True)
     )
 

@@ -94,5 +94,10 @@ def test_a_layout_that_fits_nowhere_names_one_that_does() -> None:
     ("given", "name"), [("mine", "mine/0123ab"), ("10.0.0.7", "host/0123ab"), ("", "host/0123ab")]
 )
 def test_a_node_is_named_as_it_was_given_or_by_its_host(given: str, name: str) -> None:
-    facts = {"NodeName": given, "NodeManagerAddress": "10.0.0.7", "NodeManagerHostname": "host", "NodeID": "0123abcd"}
+    facts = {
+        "NodeName": given,
+        "NodeManagerAddress": "10.0.0.7",
+        "NodeManagerHostname": "host",
+        "NodeID": "0123abcd",
+    }
     assert name_of(facts) == name

@@ -1,4 +1,4 @@
-"""The schedule, on a stand-in for Ray: what runs when, what is run again, and who is to blame when a player ends."""
+"""The schedule, on a stand-in for Ray: what runs when and again, and who is to blame when a player ends."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ class Pretended:
         return self.looks
 
     def running(self) -> Collection[RunningTrial]:
-        return [RunningTrial(trial=t.id, node="n", device="core 0", since=0.0) for t in self.waiting[: self.devices]]
+        return [
+            RunningTrial(trial=t.id, node="n", device="core 0", since=0.0) for t in self.waiting[: self.devices]
+        ]
 
     def node_of(self, trial: Trial) -> str | None:
         return f"node{trial.study}"
