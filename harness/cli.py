@@ -280,9 +280,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from harness.protocol.choose import expanded
     from harness.studies.tune import tune
 
-    return tune(
-        settings_of(options), expanded(names(options.submission)), options.points, Console(stderr=True)
-    )
+    return tune(settings_of(options), expanded(names(options.submission)), options.points, Console(stderr=True))
 
 
 def _targets(options: argparse.Namespace) -> int:

@@ -1,5 +1,5 @@
 """What is known of AlgoPerf's published leaderboards: workloads, targets, counts. The numbers are in
-`algoperf_facts.json`, taken from the benchmark's documentation of versions 0.5 and 0.6.
+`facts.json`, taken from the benchmark's documentation of versions 0.5 and 0.6.
 
 Both versions share the table of workloads. `budget_s` of a version are seconds on its own hardware, for the
 external ruleset; those of 0.5 are not known here. A workload under `added_workloads` joined after the leaderboard
@@ -21,7 +21,7 @@ _FILE = Path(__file__).with_suffix(".json")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workload:
+class WorkloadFacts:
     """One workload's validation metric and target. `budget_s` is 0 where it is not known."""
 
     metric: str
@@ -33,8 +33,8 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaderboard:
-    """One published leaderboard. `held_out` names the base workload of each held-out one; `workloads` holds every
-    workload of the version, those aside that this leaderboard does not use too."""
+    """One published leaderboard. It is made of the workloads `base`, `added` and `held_out`, the last with the base
+    workload of each; `workloads` holds the facts of every workload of the version, used here or not."""
 
     version: str
     ruleset: str
@@ -44,7 +44,7 @@ class Leaderboard:
     base: tuple[str, ...]
     added: tuple[str, ...]
     held_out: Mapping[str, str]
-    workloads: Mapping[str, Workload]
+    workloads: Mapping[str, WorkloadFacts]
 
     @property
     def suite(self) -> str:
@@ -75,7 +75,7 @@ def leaderboard(version: str, ruleset: str) -> Leaderboard:
         added=tuple(own["added_workloads"]),
         held_out=own["held_out_workloads"],
         workloads={
-            name: Workload(
+            name: WorkloadFacts(
                 **workload,
                 higher_is_better=workload["metric"] not in facts["minimized"],
                 budget_s=factor * own["budget_s"].get(name, 0.0),

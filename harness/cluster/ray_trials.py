@@ -136,7 +136,7 @@ def _interrupted(trial: Trial, error: RayError) -> Interrupted:
 @ray.remote(max_retries=0)
 def _run(trial: Trial, services: DriverServices, run_one: RunTrial) -> Record:
     raylet = os.getppid()
-    machine.stop_being_nice()
+    machine.reset_niceness()
     trial = dataclasses.replace(trial, data=machine.writable(trial.data))
     remote_slots = remote_slots_of(trial)
     with machine.exclusive_devices(trial.layout.each) as devices:

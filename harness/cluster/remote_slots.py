@@ -81,7 +81,7 @@ class _RemoteHost:
     @ray.method
     def open(self) -> tuple[tuple[str, int], bytes]:
         """Opens the door; returns where it is, and the key."""
-        machine.stop_being_nice()
+        machine.reset_niceness()
         self._door = remote_host.Door(ray.util.get_node_ip_address())
         return self._door.address, self._door.key
 

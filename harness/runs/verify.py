@@ -131,11 +131,11 @@ def _chosen(
             f"no trial of {submission.name} can be repeated: those that are recorded broke, are kept in an archive "
             "without their course, or are of workloads or targets that have changed"
         )
-    found = []
+    chosen: list[Record] = []
     for workload in workloads:
         here = [r for r in current if r.workload == workload]
-        found += sorted(here, key=lambda r: (r.seed, r.study, r.trial))[:count]
-    return found
+        chosen += sorted(here, key=lambda r: (r.seed, r.study, r.trial))[:count]
+    return chosen
 
 
 def _repeat(record: Record, settings: Settings, submission: SubmissionRef) -> Trial:

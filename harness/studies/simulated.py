@@ -165,11 +165,11 @@ def _curves(folder: Path) -> Sequence[Sequence[Record]]:
         with tempfile.TemporaryDirectory() as own:
             keep_curves(Path(own))
             records, _ = RecordStore(Path(own), FACTS.suite).read()
-    found: defaultdict[str, list[Record]] = defaultdict(list)
+    groups: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         if record.evaluations and record.evaluations[-1].time_s > 0:
-            found[record.workload].append(record)
-    return list(found.values())
+            groups[record.workload].append(record)
+    return list(groups.values())
 
 
 @functools.cache

@@ -43,13 +43,13 @@ def usable() -> tuple[Gpu, ...]:
     visible = os.environ.get(VISIBLE)
     if visible is None:
         return listed()
-    found = []
+    chosen: list[Gpu] = []
     for word in filter(None, map(str.strip, visible.split(","))):
         alike = [gpu for number, gpu in enumerate(listed()) if word == str(number) or gpu.uuid.startswith(word)]
         if len(alike) != 1:
             break  # as CUDA has it: those before the first that is not there
-        found += alike
-    return tuple(found)
+        chosen += alike
+    return tuple(chosen)
 
 
 def show_only(uuids: Sequence[str]) -> None:
