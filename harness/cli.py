@@ -204,7 +204,9 @@ def _claims(options: argparse.Namespace) -> int:
     suite, results = options.suite or DEFAULT_SUITE, Path(options.results)
     records, _ = RecordStore(results, suite).read()
     shown = results.relative_to(ROOT) if results.is_absolute() and results.is_relative_to(ROOT) else results
-    page = as_markdown(records, claims(), suite=suite, command=f"make claims RESULTS={shown}")
+    page = as_markdown(
+        records, claims(), suite=suite, command=f"make claims RESULTS={shown}", ruleset=ruleset_of(options)
+    )
     Path(options.to).write_text(page)
     print(f"{options.to}: {len(page)} characters")
     return 0

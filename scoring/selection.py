@@ -3,72 +3,63 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pacer.errors import RecordsError
+from scoring.query import BoardQuery
 from scoring.records import Outcome, Record
 from scoring.times import studies
-
-REMEDY = "run: make bench"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """The records in use, by (submission, workload), and what was left out or is uneven as warnings."""
 
-    cells: dict[tuple[str, str], list[Record]]
+    trials: dict[tuple[str, str], list[Record]]
     submissions: tuple[str, ...]
     workloads: tuple[str, ...]
     fingerprint: str
     hardware: str
-    trials: int
+    count: int
     code: tuple[str, ...]
     warnings: tuple[str, ...]
 
     def reason(self, submission: str, workload: str) -> str | None:
         """Why the submission is not made for the workload, in its own words; None where it is."""
-        trials = self.cells.get((submission, workload), ())
+        trials = self.trials.get((submission, workload), ())
         return next((r.reason for r in trials if r.outcome is Outcome.UNSUITABLE), None)
 
     @property
     def held_out(self) -> dict[int, int]:
-        """The place of each variant whose base workload is here too, and the place of that one."""
-        base = {r.workload: r.variant_of for trials in self.cells.values() for r in trials[:1]}
-        places = {workload: place for place, workload in enumerate(self.workloads)}
-        return {places[w]: places[base[w]] for w in self.workloads if base.get(w) in places}
+        """The column of each variant whose base workload is here too, and the column of that one."""
+        base = {r.workload: r.variant_of for trials in self.trials.values() for r in trials[:1]}
+        columns = {workload: column for column, workload in enumerate(self.workloads)}
+        return {columns[w]: columns[b] for w in self.workloads if (b := base.get(w)) is not None and b in columns}
 
     def of_workload(self, workload: str) -> list[Record]:
         """All trials on one workload."""
-        return [r for (_, name), trials in self.cells.items() if name == workload for r in trials]
+        return [r for (_, name), trials in self.trials.items() if name == workload for r in trials]
 
 
-def select(
-    records: Sequence[Record],
-    *,
-    suite: str,
-    workloads: Sequence[str] | None,
-    ruleset: str,
-    fingerprint: str | None,
-    remedy: str = REMEDY,
-) -> Selection:
-    """The records of a board. `workloads` and `fingerprint` None: those seen, variants aside, and the one with the
-    most records. `remedy`: what to do about missing trials.
+def select(records: Sequence[Record], query: BoardQuery) -> Selection:
+    """The records of a board.
 
     Raises RecordsError where nothing is left, saying what there is and what to type.
     """
+    suite, ruleset = query.suite, query.ruleset
     warnings: list[str] = []
     aimed = [r for r in records if r.target is not None]  # the others were made to find a target
     ours = [r for r in aimed if r.suite == suite and r.ruleset == ruleset]
     if not ours:
         others = sorted({(r.suite, r.ruleset) for r in aimed})
         there = f"; there are some of {some([f'{s} ({rule})' for s, rule in others])}" if others else ""
-        raise RecordsError(f"no finished trials of suite {suite} with ruleset {ruleset}{there}; {remedy}")
+        raise RecordsError(f"no finished trials of suite {suite} with ruleset {ruleset}{there}; {query.advice}")
     sizes = Counter(r.fingerprint for r in ours)
-    chosen = fingerprint or min(sizes, key=lambda name: (-sizes[name], name))
+    chosen = query.fingerprint or min(sizes, key=lambda name: (-sizes[name], name))
     if chosen not in sizes:
         raise RecordsError(
-            f"no finished trials on hardware {fingerprint}; there are some on {some(sorted(sizes))}; "
+            f"no finished trials on hardware {query.fingerprint}; there are some on {some(sorted(sizes))}; "
             "run: make bench on that hardware, or leave the fingerprint out"
         )
     if elsewhere := [f"{name} ({n} trials)" for name, n in sorted(sizes.items()) if name != chosen]:
@@ -77,7 +68,7 @@ def select(
     submissions = tuple(sorted({r.submission for r in ours}))
 
     seen = sorted({r.workload for r in ours if r.variant_of is None})
-    wanted = tuple(seen if workloads is None else dict.fromkeys(workloads))
+    wanted = tuple(seen if query.workloads is None else dict.fromkeys(query.workloads))
     if not wanted:
         raise RecordsError(f"suite {suite} has no workloads; name at least one")
     if foreign := Counter(r.workload for r in ours if r.workload not in wanted):
@@ -96,24 +87,24 @@ def select(
         warnings.append(f"{stale} trials of earlier versions of a submission or workload are left out")
     if not kept:
         raise RecordsError(
-            f"no finished trials of the present version on {some(list(wanted))} in suite {suite}; {remedy}"
+            f"no finished trials of the present version on {some(list(wanted))} in suite {suite}; {query.advice}"
         )
 
-    cells: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    trials: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in kept:
-        cells[record.submission, record.workload].append(record)
+        trials[record.submission, record.workload].append(record)
     code = tuple(sorted({r.code for r in kept}))
     if len(code) > 1:
         warnings.append(f"the trials were made by {len(code)} versions of Pacer: {some(list(code))}")
     return Selection(
-        cells=dict(cells),
+        trials=dict(trials),
         submissions=submissions,
         workloads=wanted,
         fingerprint=chosen,
         hardware=max(kept, key=lambda r: r.ended).hardware,
-        trials=len(kept),
+        count=len(kept),
         code=code,
-        warnings=tuple(warnings + _uneven(cells, submissions, wanted, remedy)),
+        warnings=tuple(warnings + _uneven(trials, submissions, wanted, query.advice)),
     )
 
 
@@ -123,17 +114,20 @@ def _newest(records: Sequence[Record], kind: str) -> dict[str, str]:
 
 
 def _uneven(
-    cells: dict[tuple[str, str], list[Record]], submissions: Sequence[str], workloads: Sequence[str], remedy: str
+    trials: Mapping[tuple[str, str], Sequence[Record]],
+    submissions: Sequence[str],
+    workloads: Sequence[str],
+    remedy: str,
 ) -> list[str]:
-    """Warnings about cells without trials, with fewer studies, or with fewer trials a study than others."""
+    """Warnings about workloads without trials, with fewer studies, or with fewer trials a study than others."""
     warnings = []
-    untried = [w for w in workloads if not any((s, w) in cells for s in submissions)]
+    untried = [w for w in workloads if not any((s, w) in trials for s in submissions)]
     if untried:
         warnings.append(f"no trials at all on {some(untried)}: a miss for everyone; {remedy}")
-    missing = {s: [w for w in workloads if w not in untried and (s, w) not in cells] for s in submissions}
+    missing = {s: [w for w in workloads if w not in untried and (s, w) not in trials] for s in submissions}
     if gaps := [f"{s} on {some(names)}" for s, names in missing.items() if names]:
         warnings.append(f"no trials, counted as a miss: {some(gaps)}; {remedy}")
-    grouped = {key: studies(trials) for key, trials in cells.items()}
+    grouped = {key: studies(own) for key, own in trials.items()}
     counts = {key: len(group) for key, group in grouped.items()}
     most = max(counts.values())
     if fewer := [f"{s} on {w} ({n})" for (s, w), n in sorted(counts.items()) if n < most]:

@@ -15,11 +15,11 @@ from itertools import pairwise
 import numpy as np
 
 from scoring.records import Evaluation, Outcome, Record
+from scoring.records.protocol import BUDGET_FACTOR
 from scoring.scores import Array
 
 AXES = {"time": "time_s", "steps": "step", "examples": "examples"}  # how boards rank: the field of an Evaluation
 _LEAST = 1e-9  # a target met before the first step: 0 has no ratio to anything
-_BUDGET_FACTOR = 1.25  # the budget in steps, over the step hint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,12 +140,12 @@ def median(values: Array) -> Array:
 def budget(trials: Sequence[Record], by: str) -> float:
     """What the trials of a workload were allowed on the axis `by`: the least that one that missed can have needed.
 
-    Seconds as recorded, or where the budget is not known (0, in imported logs) those that were used; in steps
-    1.25 x the step hint, in examples that many batches. inf for no trials.
+    Seconds as recorded, or where the budget is not known (0, in imported logs) those that were used; in steps the
+    ruleset's factor x the step hint, in examples that many batches. inf for no trials.
     """
     if not trials:
         return math.inf
     if by == "time":
         return max(float(np.median([r.budget_s or r.submission_s for r in trials])), _LEAST)
-    steps = _BUDGET_FACTOR * trials[0].step_hint
+    steps = BUDGET_FACTOR[trials[0].ruleset] * trials[0].step_hint
     return steps if by == "steps" else steps * float(np.median([r.batch_size for r in trials]))

@@ -31,6 +31,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from submissions.space import Space
 from workloads.base import Batch, LossFunction, LossKind, Role
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 
 class TrainingComplete(Exception):
     """Raised by a submission to end its trial early: it will not get better."""
@@ -154,7 +156,7 @@ class Submission(ABC):
     """A training algorithm: how the model's parameters are moved, from which batches, with which settings.
 
     `space` is searched in the external ruleset. `defaults` are the author's own settings, the one point of the
-    self-tuning ruleset until `make calibrate` finds another one.
+    self-tuning ruleset until `make tune` finds another one.
     """
 
     name: ClassVar[str]

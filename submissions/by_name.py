@@ -32,6 +32,8 @@ from submissions.parts.schedules import SCHEDULES
 from submissions.space import Choice, Domain, LogUniform, Uniform
 from workloads.base import Batch
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 _DOMAINS = {"loguniform": LogUniform, "uniform": Uniform, "choice": Choice}
 _FORM = "expected MODULE:CLASS, MODULE:CLASS(key=value, ...) or either with @SCHEDULE, like torch.optim:SGD(lr=0.1)"
 

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, distributed
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 _APART = [False]
 
 

@@ -22,13 +22,14 @@ from submissions.algoperf.adapter import AlgoPerfSubmission
 from submissions.algoperf.folder import Folder, FolderError
 from submissions.base import Submission
 from submissions.by_name import OptimizerByName, parse
+from submissions.environment import code, environment, environment_below
 from workloads.base import Workload
 
 _FOLDER = Path(__file__).parent
 _NAME = re.compile(r"\w[\w.-]{0,63}", re.ASCII)
-_IMPORT = re.compile(r"^from submissions\.([\w.]+) import", re.MULTILINE)
-LITERATURE, CALIBRATED = "literature", "calibrated"
-"""The two sets of defaults, as they are asked for: NAME@literature, NAME@calibrated."""
+LITERATURE, TUNED = "literature", "tuned"
+"""The two sets of defaults, as they are asked for: NAME@literature, NAME@tuned."""
+_FORMERLY_TUNED = "calibrated"
 
 
 class UnknownSubmissionError(ValueError):
@@ -39,8 +40,8 @@ class UnknownSubmissionError(ValueError):
 class SubmissionRef:
     """A submission that has not been run: its name on the board and its text, a file's or one line's.
 
-    `filename` is None for the one-line form. `environment` stands for what the text relies on: the shared parts of
-    this folder that it imports, and the package version that a line refers to. `point` is the calibrated point,
+    `filename` is None for the one-line form. `environment` stands for what the text relies on: the shared modules
+    of this folder that it imports, and the package version that a line refers to. `point` is the tuned point,
     None where the defaults of the text itself count. `folder` holds all files of a submission written for AlgoPerf.
     """
 
@@ -68,7 +69,7 @@ class SubmissionRef:
         """Twelve hex digits over all that makes two submissions different; comments and docstrings do not."""
         point = "" if self.point is None else json.dumps(self.point, sort_keys=True)
         files = () if self.folder is None else (json.dumps(dict(self.folder.files), sort_keys=True),)
-        facts = "\0".join([self.name, _code(self.text), self.filename or "", self.environment, point, *files])
+        facts = "\0".join([self.name, code(self.text), self.filename or "", self.environment, point, *files])
         return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
@@ -89,7 +90,7 @@ def resolve(spec: str) -> SubmissionRef:
     """The submission that a name of this folder, a path to a .py file or to an AlgoPerf submission's folder, or a
     line like torch.optim:SGD means.
 
-    A name or path stands for the calibrated point where there is one; with `@literature` for the author's own
+    A name or path stands for the tuned point where there is one; with `@literature` for the author's own
     defaults, and the submission is then named so. Raises UnknownSubmissionError.
     """
     spec = spec.strip()
@@ -98,27 +99,27 @@ def resolve(spec: str) -> SubmissionRef:
             module = parse(spec).module
         except ValueError as error:
             raise UnknownSubmissionError(str(error)) from None
-        parts = _parts((_FOLDER / "by_name.py").read_text())
+        parts = environment_below("by_name")
         return SubmissionRef(name=spec, text=spec, environment=f"{_package_version(module)} {parts}")
     if spec not in known() and (found := _algoperf_folder(Path(spec).expanduser())) is not None:
         return found
     base, at, defaults = spec.partition("@")
-    if at and defaults not in (LITERATURE, CALIBRATED):
+    if at and defaults not in (LITERATURE, TUNED, _FORMERLY_TUNED):
         raise UnknownSubmissionError(
-            f"{spec!r}: there are no defaults {defaults!r}; expected @{LITERATURE} or @{CALIBRATED}"
+            f"{spec!r}: there are no defaults {defaults!r}; expected @{LITERATURE} or @{TUNED}"
         )
     path, name = locate(base)
     text = path.read_text()
-    calibration = points.load(path, name)
-    if defaults == CALIBRATED and calibration is None:
-        raise UnknownSubmissionError(f"{name} has not been calibrated; type: make calibrate SUBMISSION={base}")
+    tuned = points.load(path, name)
+    if defaults in (TUNED, _FORMERLY_TUNED) and tuned is None:
+        raise UnknownSubmissionError(f"{name} has not been tuned; type: make tune SUBMISSION={base}")
     own = defaults == LITERATURE
     return SubmissionRef(
         name=f"{name}@{LITERATURE}" if own else name,
         text=text,
         filename=path.name,
-        environment=_parts(text),
-        point=None if own or calibration is None else calibration.point,
+        environment=environment(text),
+        point=None if own or tuned is None else tuned.point,
     )
 
 
@@ -198,7 +199,7 @@ def _algoperf_folder(path: Path) -> SubmissionRef | None:
         name=folder.name_of(place),
         text=found.files[folder.MAIN],
         filename=folder.MAIN,
-        environment=_parts((_FOLDER / "algoperf" / "adapter.py").read_text()),
+        environment=environment_below("algoperf.adapter"),
         folder=found,
     )
 
@@ -219,36 +220,6 @@ def _declared_name(source: str, filename: str) -> str | None:
                 if isinstance(value, ast.Constant) and isinstance(value.value, str):
                     return value.value
     return None
-
-
-def _parts(source: str) -> str:
-    """A hash over the modules of this folder that a source imports, directly or through each other."""
-    texts: dict[str, str] = {}
-    waiting = [source]
-    while waiting:
-        for name in _IMPORT.findall(waiting.pop()):
-            path = _FOLDER / f"{name.replace('.', '/')}.py"
-            if name not in texts and path.exists():
-                texts[name] = path.read_text()
-                waiting.append(texts[name])
-    facts = "\0".join(_code(texts[name]) for name in sorted(texts))
-    return hashlib.sha256(facts.encode()).hexdigest()[:12]
-
-
-@cache
-def _code(source: str) -> str:
-    """A source without its comments and docstrings, which change no result; as it is where it is no Python."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return source
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body[:1] = [] if len(body) > 1 or isinstance(node, ast.Module) else [ast.Pass()]
-    return ast.unparse(tree)
 
 
 def _package_version(module: str) -> str:

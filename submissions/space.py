@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 
 @runtime_checkable
 class Domain(Protocol):

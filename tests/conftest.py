@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.protocol.ending import EverySteps
 from harness.protocol.trial import Trial
 from harness.system.machine import ROOT
 from harness.trial.referee import run_trial
@@ -44,14 +45,8 @@ def order(cache: Path) -> Trial:
         submission=resolve("nadamw"),
         ruleset="self",
         seed=0,
-        study=0,
-        trial=0,
-        budget_s=10.0,
-        evaluation_period_s=10.0,
         data=cache,
-        max_steps=60,
-        evaluate_every=20,
-        stop_at_target=False,
+        ending=EverySteps(every=20, last=60, budget_s=10.0, stop_at_target=False),
     )
 
 

@@ -92,8 +92,8 @@ class Result:
         """One line: the share killed, with the exact 95 % interval of a binomial share (Clopper and Pearson)."""
         killed = self.tried - len(self.survivors)
         interval = binomtest(killed, self.tried).proportion_ci(0.95)
-        share = killed / self.tried
-        return f"{self.area:<10} {killed} of {self.tried} killed, {share:.0%} [{interval.low:.0%}, {interval.high:.0%}]"
+        span = f"[{interval.low:.0%}, {interval.high:.0%}]"
+        return f"{self.area:<10} {killed} of {self.tried} killed, {killed / self.tried:.0%} {span}"
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import pytest
 from harness.protocol.defaults import DEFAULT_WORKLOADS
 from harness.report.listings import claims
 from harness.system.machine import ROOT
-from scoring.board import Board, build_board
+from scoring.board import Board, BoardQuery, build_board
 from scoring.claims import as_markdown
 from scoring.records import Record, RecordStore
 from scoring.tables import as_markdown as board_as_markdown
@@ -29,7 +29,7 @@ def records() -> list[Record]:
 
 @pytest.fixture(scope="module")
 def board(records: list[Record]) -> Board:
-    return build_board(records, suite="mini")
+    return build_board(records, BoardQuery(suite="mini"))
 
 
 def test_every_row_has_three_studies_on_each_workload(records: list[Record]) -> None:

@@ -17,7 +17,7 @@ from harness.algoperf.find_logs import leaderboards
 from harness.algoperf.import_logs import import_logs
 from harness.system.machine import ROOT
 from scoring import escape
-from scoring.board import Board, build_board
+from scoring.board import Board, BoardQuery, build_board
 from scoring.records import Record, RecordStore
 
 pytestmark = pytest.mark.xdist_group("published")  # they share what is imported
@@ -80,7 +80,8 @@ def board(records: Sequence[Record], score: str, **other: object) -> Board:
     facts = of_suite(records[0].suite)
     settings = {"workloads": facts.among({r.workload for r in records}), "draws": 200} | other
     return build_board(
-        records, suite=facts.suite, ruleset=facts.ruleset, reference=facts.reference, score=score, **settings
+        records,
+        BoardQuery(suite=facts.suite, ruleset=facts.ruleset, reference=facts.reference, score=score, **settings),
     )
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
+from pacer.target import Target
 from workloads.datasets.base import Dataset
 
 Arrays = Mapping[str, np.ndarray]
@@ -107,14 +108,14 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """A fixed training problem at one scale.
+    """A fixed training problem, in the size that one suite has it.
 
     `step_hint` counts steps of `batch_size` examples: the horizon of the reference algorithm. The validation
     metric is evaluated `evaluations` times over that horizon. `train_examples` and its like keep the first rows
     of a split (splits are stored shuffled), None keeps all. `model` builds the network with PyTorch's current
     random state; `heads` names the parameters of the output layer. `version` is raised when the code of the model,
     the loss or the batches changes in a way that results depend on. `target` is None until `make targets` has set
-    it at this scale.
+    it for this definition.
 
     `extra_metrics` are further metrics, evaluated with the first and recorded; nothing is decided by them.
     `lengths` gives
@@ -125,7 +126,7 @@ class Workload:
     """
 
     name: str
-    scale: str
+    suite: str
     task: str
     dataset: Dataset
     model: Callable[[], nn.Module]
@@ -161,9 +162,7 @@ class Workload:
 
     def reaches(self, value: float | None) -> bool:
         """Whether a validation value meets the target; never for a value that is not finite (None)."""
-        if value is None or self.target is None:
-            return False
-        return value >= self.target if self.metric.higher_is_better else value <= self.target
+        return Target(self.target, self.metric.higher_is_better).met(value)
 
     def definition(self) -> str:
         """Twelve hex digits that change when anything does that a result depends on, the target and what concerns
@@ -177,7 +176,7 @@ class Workload:
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
-_DEFINED_AS = {"extra_metrics": "beside"}
+_DEFINED_AS = {"extra_metrics": "beside", "suite": "scale"}
 """Fields that definitions know by an older name, so that renaming one changes no definition."""
 
 

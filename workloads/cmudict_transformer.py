@@ -1,4 +1,4 @@
-"""Spelling to phones by an encoder-decoder Transformer; English to German, character by character, at base scale.
+"""Spelling to phones by an encoder-decoder Transformer; English to German, character by character, in suite base.
 
 The architecture is that of Vaswani et al. (2017), arXiv:1706.03762, with normalisation before each part (Xiong et
 al., 2020, arXiv:2002.04745) and learned positions. The model is trained on the right beginning of each target
@@ -255,7 +255,7 @@ _SENTENCES = partial(
 )
 MINI = Workload(
     name="cmudict_transformer",
-    scale="mini",
+    suite="mini",
     task="sequence to sequence",
     dataset=cmudict.CMUDICT,
     model=partial(_SPELLING, width=64, inner=256, layers=1, heads=2),
@@ -275,7 +275,7 @@ MINI = Workload(
 )
 SMOKE = replace(
     MINI,
-    scale="smoke",
+    suite="smoke",
     model=partial(_SPELLING, width=32, inner=64, layers=1, heads=2),
     batch_size=32,
     step_hint=60,
@@ -286,7 +286,7 @@ SMOKE = replace(
 )
 BASE = replace(
     MINI,
-    scale="base",
+    suite="base",
     precision=Precision.BF16,
     dataset=translation.TRANSLATION,
     model=partial(_SENTENCES, width=384, inner=1536, layers=4, heads=6, dropout=0.3),
@@ -296,7 +296,7 @@ BASE = replace(
     validation_examples=None,
     test_examples=None,
 )
-SCALES = (SMOKE, MINI, BASE)
+WORKLOADS = (SMOKE, MINI, BASE)
 VARIANTS = {
     "post_norm": {"norm_first": False},
     "temperature": {"temperature": 4.0},

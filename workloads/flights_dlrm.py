@@ -79,7 +79,7 @@ _MODEL = partial(DLRM, dense=len(DENSE), tables=tuple(TABLES.values()))
 
 MINI = Workload(
     name="flights_dlrm",
-    scale="mini",
+    suite="mini",
     task="click-through rate",
     dataset=FLIGHTS,
     model=partial(_MODEL, width=32, bottom=(128,), top=(512, 256, 128)),
@@ -98,7 +98,7 @@ MINI = Workload(
 )
 SMOKE = replace(
     MINI,
-    scale="smoke",
+    suite="smoke",
     model=partial(_MODEL, width=8, bottom=(16,), top=(32,)),
     batch_size=64,
     step_hint=60,
@@ -109,7 +109,7 @@ SMOKE = replace(
 )
 BASE = replace(
     MINI,
-    scale="base",
+    suite="base",
     precision=Precision.TF32,
     model=partial(_MODEL, width=128, bottom=(512, 256), top=(1024, 1024, 512, 256)),
     batch_size=64,
@@ -118,7 +118,7 @@ BASE = replace(
     validation_examples=None,
     test_examples=None,
 )
-SCALES = (SMOKE, MINI, BASE)
+WORKLOADS = (SMOKE, MINI, BASE)
 VARIANTS = {
     "layer_norm": {"layer_norm": True},
     "large_embedding": {"embedding_bound": 0.5},

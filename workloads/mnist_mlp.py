@@ -33,7 +33,7 @@ def collate(arrays: Arrays, index: np.ndarray) -> Batch:
 
 SMOKE = Workload(
     name="mnist_mlp",
-    scale="smoke",
+    suite="smoke",
     task="image classification",
     dataset=MNIST,
     model=MLP,
@@ -50,5 +50,5 @@ SMOKE = Workload(
     heads=("head.weight", "head.bias"),
     algoperf=("mnist", "imagenet_resnet"),
 )
-SCALES = (SMOKE,)
+WORKLOADS = (SMOKE,)
 VARIANTS = {"narrow": {"width": 32}, "gelu": {"activation": nn.GELU}}

@@ -79,7 +79,7 @@ def collate(arrays: Arrays, index: np.ndarray) -> Batch:
 
 MINI = Workload(
     name="mnist_resnet",
-    scale="mini",
+    suite="mini",
     task="image classification",
     dataset=MNIST,
     # A stem of stride 4 leaves 7x7 positions: on a CPU time goes into matrix products, not into passes over memory.
@@ -98,7 +98,7 @@ MINI = Workload(
 )
 SMOKE = replace(
     MINI,
-    scale="smoke",
+    suite="smoke",
     model=partial(ResNet, widths=(16,), blocks=1, stem=6, stem_stride=4),
     batch_size=64,
     step_hint=50,
@@ -109,7 +109,7 @@ SMOKE = replace(
 )
 BASE = replace(
     MINI,
-    scale="base",
+    suite="base",
     precision=Precision.TF32,
     model=partial(ResNet, widths=(64, 128, 256), blocks=2, stem=3, stem_stride=1),
     batch_size=256,
@@ -118,7 +118,7 @@ BASE = replace(
     validation_examples=None,
     test_examples=None,
 )
-SCALES = (SMOKE, MINI, BASE)
+WORKLOADS = (SMOKE, MINI, BASE)
 VARIANTS = {
     "silu": {"activation": nn.SiLU},
     "large_branches": {"branch_scale": 8.0},

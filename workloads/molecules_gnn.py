@@ -149,7 +149,7 @@ def collate(arrays: Arrays, index: np.ndarray) -> Batch:
 
 MINI = Workload(
     name="molecules_gnn",
-    scale="mini",
+    suite="mini",
     task="molecular property prediction",
     dataset=MOLECULES,
     model=partial(GraphNetwork, width=64, rounds=2),
@@ -166,7 +166,7 @@ MINI = Workload(
 )
 SMOKE = replace(
     MINI,
-    scale="smoke",
+    suite="smoke",
     model=partial(GraphNetwork, width=32, rounds=2),
     batch_size=32,
     step_hint=60,
@@ -177,13 +177,13 @@ SMOKE = replace(
 )
 BASE = replace(
     MINI,
-    scale="base",
+    suite="base",
     precision=Precision.TF32,
     model=partial(GraphNetwork, width=128, rounds=6, dropout=0.1),
     step_hint=12000,
     validation_examples=None,
 )
-SCALES = (SMOKE, MINI, BASE)
+WORKLOADS = (SMOKE, MINI, BASE)
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "silu": {"activation": nn.SiLU},

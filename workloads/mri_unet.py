@@ -107,7 +107,7 @@ VARIANTS = {"layer_norm": {"norm": layer_norm}, "tanh": {"activation": nn.Tanh}}
 
 MINI = Workload(
     name="mri_unet",
-    scale="mini",
+    suite="mini",
     task="MRI reconstruction",
     dataset=MRI,
     # Folded, the work is in matrix products: at full width a CPU would spend it in passes over memory.
@@ -125,7 +125,7 @@ MINI = Workload(
 )
 SMOKE = replace(
     MINI,
-    scale="smoke",
+    suite="smoke",
     model=partial(UNet, width=8, levels=2, fold=4),
     step_hint=60,
     evaluations=5,
@@ -135,7 +135,7 @@ SMOKE = replace(
 )
 BASE = replace(
     MINI,
-    scale="base",
+    suite="base",
     precision=Precision.TF32,
     model=partial(UNet, width=32, levels=4),
     collate=partial(collate, SIZE),
@@ -144,4 +144,4 @@ BASE = replace(
     eval_batch_size=120,
     validation_examples=None,
 )
-SCALES = (SMOKE, MINI, BASE)
+WORKLOADS = (SMOKE, MINI, BASE)

@@ -1,7 +1,7 @@
-"""Finds the workloads: every module of this folder with a `SCALES` tuple. Adding a workload is adding a file.
+"""Finds the workloads: every module of this folder with a `WORKLOADS` tuple. Adding a workload is adding a file.
 
 A module's `VARIANTS` names changes of its model: `{"gelu": {"activation": nn.GELU}}` makes a variant NAME_gelu of
-the workload NAME at every scale.
+the workload NAME in every suite.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class UnknownWorkload(ValueError):
 
 
 class DuplicateWorkload(ValueError):
-    """Two workloads claim the same name at the same scale."""
+    """Two workloads claim the same name in the same suite."""
 
 
 def suites() -> tuple[str, ...]:
-    """Names of the suites, from the smallest scale to the largest."""
+    """Names of the suites, from the smallest problems to the largest."""
     order = ("smoke", "mini", "base")
-    return tuple(sorted(_by_scale(), key=lambda scale: (order.index(scale) if scale in order else 99, scale)))
+    return tuple(sorted(_by_suite(), key=lambda name: (order.index(name) if name in order else 99, name)))
 
 
 def suite(name: str) -> tuple[Workload, ...]:
@@ -47,7 +47,7 @@ def variants(name: str) -> tuple[Workload, ...]:
 
 def _all(name: str) -> tuple[Workload, ...]:
     try:
-        found = _by_scale()[name]
+        found = _by_suite()[name]
     except KeyError:
         raise UnknownWorkload(f"there is no suite {name!r}; name one of: {', '.join(suites())}") from None
     return tuple(_with_target(workload) for workload in found)
@@ -65,29 +65,29 @@ def find(suite_name: str, workload_name: str) -> Workload:
 
 
 def grouped(workloads: Iterable[Workload]) -> dict[str, tuple[Workload, ...]]:
-    """Workloads by scale, sorted by name. Raises DuplicateWorkload."""
+    """Workloads by suite, sorted by name. Raises DuplicateWorkload."""
     found: dict[str, dict[str, Workload]] = {}
     for workload in workloads:
-        scale = found.setdefault(workload.scale, {})
-        if workload.name in scale:
+        by_name = found.setdefault(workload.suite, {})
+        if workload.name in by_name:
             raise DuplicateWorkload(
-                f"two workloads are named {workload.name} at scale {workload.scale}, expected one; "
-                "rename one of them in its SCALES"
+                f"two workloads are named {workload.name} in suite {workload.suite}, expected one; "
+                "rename one of them in its WORKLOADS"
             )
-        scale[workload.name] = workload
-    return {scale: tuple(by_name[name] for name in sorted(by_name)) for scale, by_name in found.items()}
+        by_name[workload.name] = workload
+    return {suite: tuple(by_name[name] for name in sorted(by_name)) for suite, by_name in found.items()}
 
 
 @cache
-def _by_scale() -> dict[str, tuple[Workload, ...]]:
+def _by_suite() -> dict[str, tuple[Workload, ...]]:
     names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]) if not module.ispkg]
     modules = [importlib.import_module(f"workloads.{name}") for name in names]
     return grouped(workload for module in modules for workload in _declared(module))
 
 
 def _declared(module: ModuleType) -> Iterator[Workload]:
-    """What a module declares: its workload at each scale, and each of its variants at each scale."""
-    for workload in vars(module).get("SCALES", ()):
+    """What a module declares: its workload in each suite, and each of its variants in each suite."""
+    for workload in vars(module).get("WORKLOADS", ()):
         yield workload
         for name, settings in vars(module).get("VARIANTS", {}).items():
             model = partial(workload.model, **settings)

@@ -66,7 +66,7 @@ def collate(arrays: Arrays, index: np.ndarray) -> Batch:
 
 MINI = Workload(
     name="satellite_vit",
-    scale="mini",
+    suite="mini",
     task="image classification by attention",
     dataset=SATELLITE,
     model=partial(ViT, patch=4, width=48, layers=2, heads=3),
@@ -84,7 +84,7 @@ MINI = Workload(
 )
 SMOKE = replace(
     MINI,
-    scale="smoke",
+    suite="smoke",
     model=partial(ViT, patch=8, width=32, layers=1, heads=2),
     batch_size=16,
     step_hint=60,
@@ -95,7 +95,7 @@ SMOKE = replace(
 )
 BASE = replace(
     MINI,
-    scale="base",
+    suite="base",
     precision=Precision.BF16,
     model=partial(ViT, patch=2, width=192, layers=9, heads=3, dropout=0.1),
     batch_size=256,
@@ -103,7 +103,7 @@ BASE = replace(
     eval_batch_size=500,
     validation_examples=None,
 )
-SCALES = (SMOKE, MINI, BASE)
+WORKLOADS = (SMOKE, MINI, BASE)
 VARIANTS = {
     "post_norm": {"norm_first": False},
     "temperature": {"temperature": 4.0},

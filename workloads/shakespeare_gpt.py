@@ -1,6 +1,6 @@
 """The next character by a decoder-only Transformer, with normalisation before each part.
 
-The text is Shakespeare's; at the base scale, for which that is too short, it is Python source code.
+The text is Shakespeare's; in suite base, for which that is too short, it is Python source code.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def collate(arrays: Arrays, index: np.ndarray, length: int) -> Batch:
 
 MINI = Workload(
     name="shakespeare_gpt",
-    scale="mini",
+    suite="mini",
     task="language model",
     dataset=shakespeare.SHAKESPEARE,
     model=partial(GPT, length=64, width=64, layers=2, heads=2),
@@ -81,7 +81,7 @@ MINI = Workload(
 )
 SMOKE = replace(
     MINI,
-    scale="smoke",
+    suite="smoke",
     model=partial(GPT, length=32, width=32, layers=1, heads=2),
     collate=partial(collate, length=32),
     batch_size=8,
@@ -94,7 +94,7 @@ SMOKE = replace(
 )
 BASE = replace(
     MINI,
-    scale="base",
+    suite="base",
     precision=Precision.BF16,
     dataset=source_code.SOURCE_CODE,
     model=partial(
@@ -113,7 +113,7 @@ BASE = replace(
     validation_examples=None,
     test_examples=None,
 )
-SCALES = (SMOKE, MINI, BASE)
+WORKLOADS = (SMOKE, MINI, BASE)
 VARIANTS = {
     "post_norm": {"norm_first": False},
     "attention_temperature": {"temperature": 0.25},

@@ -122,7 +122,7 @@ def _positions(x: Tensor) -> Tensor:
 
 MINI = Workload(
     name="speech_conformer",
-    scale="mini",
+    suite="mini",
     task="speech recognition by attention",
     dataset=SPEECH,
     model=partial(Conformer, width=96, blocks=2, heads=4, kernel=7, channels=8, expansion=2),
@@ -142,7 +142,7 @@ MINI = Workload(
 )
 SMOKE = replace(
     MINI,
-    scale="smoke",
+    suite="smoke",
     model=partial(Conformer, width=32, blocks=1, heads=2, kernel=5, channels=8, expansion=2),
     batch_size=16,
     step_hint=60,
@@ -153,7 +153,7 @@ SMOKE = replace(
 )
 BASE = replace(
     MINI,
-    scale="base",
+    suite="base",
     precision=Precision.BF16,
     model=partial(Conformer, width=256, blocks=8, heads=4, kernel=15, channels=64, dropout=0.2),
     batch_size=64,
@@ -162,7 +162,7 @@ BASE = replace(
     validation_examples=None,
     test_examples=None,
 )
-SCALES = (SMOKE, MINI, BASE)
+WORKLOADS = (SMOKE, MINI, BASE)
 VARIANTS = {
     "gelu": {"activation": nn.GELU},
     "temperature": {"temperature": 1.6},

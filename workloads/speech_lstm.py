@@ -63,7 +63,7 @@ class DeepSpeech(nn.Module):
 
 MINI = Workload(
     name="speech_lstm",
-    scale="mini",
+    suite="mini",
     task="speech recognition by recurrence",
     dataset=SPEECH,
     model=partial(DeepSpeech, width=128, layers=2, channels=16),
@@ -83,7 +83,7 @@ MINI = Workload(
 )
 SMOKE = replace(
     MINI,
-    scale="smoke",
+    suite="smoke",
     model=partial(DeepSpeech, width=48, layers=1, channels=8),
     batch_size=16,
     step_hint=60,
@@ -94,7 +94,7 @@ SMOKE = replace(
 )
 BASE = replace(
     MINI,
-    scale="base",
+    suite="base",
     precision=Precision.TF32,
     model=partial(DeepSpeech, width=512, layers=4, channels=64, dropout=0.2),
     batch_size=64,
@@ -103,7 +103,7 @@ BASE = replace(
     validation_examples=None,
     test_examples=None,
 )
-SCALES = (SMOKE, MINI, BASE)
+WORKLOADS = (SMOKE, MINI, BASE)
 VARIANTS = {
     "layer_norm": {"norm": nn.LayerNorm},
     "no_residual": {"residual": False},

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).with_name("targets")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class StoredTarget:
     """A target with what testifies to it: the `definition` of the workload it was set for, the `command` that set
     it, and `evidence`, any JSON values such as the runs behind it."""
 
@@ -30,17 +30,17 @@ class TargetError(ValueError):
 
 def path(workload: Workload, folder: Path = FOLDER) -> Path:
     """Where the target of a workload is kept."""
-    return folder / workload.scale / f"{workload.name}.json"
+    return folder / workload.suite / f"{workload.name}.json"
 
 
-def load(workload: Workload, folder: Path = FOLDER) -> Target | None:
+def load(workload: Workload, folder: Path = FOLDER) -> StoredTarget | None:
     """The stored target, whatever definition it was set for; None when there is none. Raises TargetError when the
     file holds something else."""
     file = path(workload, folder)
     try:
         found = json.loads(file.read_text())
         known = {"target": float(found.pop("target")), "definition": found.pop("definition")}
-        return Target(**known, command=found.pop("command"), evidence=found)
+        return StoredTarget(**known, command=found.pop("command"), evidence=found)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -50,7 +50,7 @@ def load(workload: Workload, folder: Path = FOLDER) -> Target | None:
         ) from error
 
 
-def save(workload: Workload, target: Target, folder: Path = FOLDER) -> Path:
+def save(workload: Workload, target: StoredTarget, folder: Path = FOLDER) -> Path:
     """Writes the target's file, in place of an older one, and returns its path."""
     file = path(workload, folder)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 """What is known of AlgoPerf's published leaderboards: workloads, targets, counts. The numbers are in
-`facts.json`, taken from the benchmark's documentation of versions 0.5 and 0.6.
+`facts.json` beside this file, taken from the benchmark's documentation of versions 0.5 and 0.6.
 
 Both versions share the table of workloads. `budget_s` of a version are seconds on its own hardware, for the
 external ruleset; those of 0.5 are not known here. A workload under `added_workloads` joined after the leaderboard
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.protocol.defaults import BUDGET_FACTOR
+from pacer.target import Target
+from scoring.records.protocol import BUDGET_FACTOR
 
 _FILE = Path(__file__).with_suffix(".json")
 
@@ -29,6 +30,10 @@ class WorkloadFacts:
     target: float
     step_hint: int
     budget_s: float
+
+    def reaches(self, value: float) -> bool:
+        """Whether a validation value meets the target."""
+        return Target(self.target, self.higher_is_better).met(value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ def record_of(trial: TrialLog, facts: Leaderboard, faults: Faults) -> Record:
     batch_size = next((size for size in sizes if isinstance(size, int)), 0)
     rows, broken = _rows(trial, workload, faults)
     values, tests = rows["value"], rows["test"]
-    met = np.flatnonzero(values >= workload.target if workload.higher_is_better else values <= workload.target)
+    met = np.flatnonzero([workload.reaches(value) for value in values])
     wall_s, now = _last(rows["wall"]), time.time()
     return Record(
         suite=facts.suite,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -88,7 +87,7 @@ def run_on(
         while len(submitted) < min(left, 2 * submitted.devices):  # a queue as long as the cluster: no device waits
             trial = again.popleft() if again else next(coming)
             if stop_rule is not None:
-                trial = dataclasses.replace(trial, rule=stop_rule(trial))
+                trial = trial.under(stop_rule(trial))
             submitted.submit(trial)
         for result in submitted.ended():
             if isinstance(result, Interrupted):

@@ -126,11 +126,11 @@ class EpochBatches:
 
 def _by_length(order: np.ndarray, lengths: np.ndarray, group: int, random: np.random.Generator) -> np.ndarray:
     """The same examples in groups of like length; the groups of each window come in random order."""
-    parts = []
+    pieces = []
     for start in range(0, len(order), _WINDOW * group):
         window = order[start : start + _WINDOW * group]
         window = window[np.argsort(lengths[window], kind="stable")]
         whole = len(window) // group
-        parts += [window[: whole * group].reshape(whole, group)[random.permutation(whole)].ravel()]
-        parts += [window[whole * group :]]
-    return np.concatenate(parts)
+        pieces += [window[: whole * group].reshape(whole, group)[random.permutation(whole)].ravel()]
+        pieces += [window[whole * group :]]
+    return np.concatenate(pieces)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.settings import Settings
 from harness.protocol.variants import drawn, variants_of
 from pacer.errors import UsageError
+from scoring.records.protocol import REFERENCE
 from submissions.registry import SubmissionRef, known, resolve
 from workloads import registry
 from workloads.base import Workload
@@ -36,8 +36,8 @@ def chosen_workloads(settings: Settings) -> tuple[Workload, ...]:
     for workload in workloads:
         if workload.target is None:
             raise UsageError(
-                f"{workload.name} has no target at scale {workload.scale} yet, or has changed since it was set; "
-                f"type: make targets SUITE={workload.scale} WORKLOADS={workload.name}"
+                f"{workload.name} has no target in suite {workload.suite} yet, or has changed since it was set; "
+                f"type: make targets SUITE={workload.suite} WORKLOADS={workload.name}"
             )
     return workloads
 

@@ -12,21 +12,23 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from harness.protocol.defaults import BUDGET_FACTOR
+from harness.protocol.ending import ByClock
 from harness.protocol.settings import Settings
-from harness.protocol.trial import Trial, results_hash
+from harness.protocol.trial import Overrides, Trial, results_hash
 from harness.system import machine
+from scoring.records import TrialKey
+from scoring.records.protocol import BUDGET_FACTOR
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 
 
-def checkpoint_path(settings: Settings, key: tuple[str | int, ...]) -> Path:
+def checkpoint_path(settings: Settings, key: TrialKey) -> Path:
     """The file in which a trial that was not finished keeps where it stands, by the key of its record."""
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
     return settings.results.absolute() / settings.suite / "checkpoints" / f"{name}.checkpoint"
 
 
-class Recorded(Container[tuple[str | int, ...]]):
+class Recorded(Container[TrialKey]):
     """The keys of those trials of some settings that are recorded: one byte for each that is asked for."""
 
     def __init__(
@@ -44,13 +46,13 @@ class Recorded(Container[tuple[str | int, ...]]):
         }
         self._there = bytearray(len(self._cells) * settings.studies * settings.trials)
 
-    def add(self, key: tuple[str | int, ...]) -> None:
+    def add(self, key: TrialKey) -> None:
         """Notes that a record has this key, if it is one of those."""
         if (place := self._place(key)) is not None:
             self._there[place] = True
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, tuple) and (place := self._place(key)) is not None and bool(self._there[place])
+        return isinstance(key, TrialKey) and (place := self._place(key)) is not None and bool(self._there[place])
 
     def __len__(self) -> int:
         return sum(self._there)
@@ -65,15 +67,15 @@ class Recorded(Container[tuple[str | int, ...]]):
         """How many of them are not recorded."""
         return self.wanted - len(self)
 
-    def _place(self, key: tuple[str | int, ...]) -> int | None:
-        suite, workload, workload_hash, submission, submission_hash, ruleset, seed, study, trial, fingerprint = key
+    def _place(self, key: TrialKey) -> int | None:
         wanted = self._settings
-        if (suite, ruleset, seed, fingerprint) != (wanted.suite, wanted.ruleset, wanted.seed, self._fingerprint):
+        ours = (wanted.suite, wanted.ruleset, wanted.seed, self._fingerprint)
+        if (key.suite, key.ruleset, key.seed, key.fingerprint) != ours:
             return None
-        cell = self._cells.get((workload, workload_hash, submission, submission_hash))
-        if cell is None or not (0 <= study < wanted.studies and 0 <= trial < wanted.trials):
+        cell = self._cells.get((key.workload, key.workload_hash, key.submission, key.submission_hash))
+        if cell is None or not (0 <= key.study < wanted.studies and 0 <= key.trial < wanted.trials):
             return None
-        return (cell * wanted.studies + study) * wanted.trials + trial
+        return (cell * wanted.studies + key.study) * wanted.trials + key.trial
 
 
 class Plan(Sequence[Trial]):
@@ -111,7 +113,7 @@ def plan(
     workloads: Sequence[Workload],
     submissions: Sequence[SubmissionRef],
     seconds_per_step: Mapping[str, float],
-    recorded: Container[tuple[str | int, ...]],
+    recorded: Container[TrialKey],
     fingerprint: str,
 ) -> Plan:
     """The trials to run, whole studies first, so that a board made half-way compares like with like.
@@ -125,33 +127,22 @@ def plan(
     shape = settings.studies, settings.trials, len(ordered), len(submissions)
     names = [(w.name, results_hash(w)) for w in ordered], [(s.name, s.hash) for s in submissions]  # dear to make
 
-    def key(number: int) -> tuple[str | int, ...]:
+    def key(number: int) -> TrialKey:
         study, trial, w, s = _places(number, shape)
-        return (
+        return TrialKey(
             settings.suite, *names[0][w], *names[1][s], settings.ruleset, settings.seed, study, trial, fingerprint,
         )  # fmt: skip
 
     def make(number: int) -> Trial:
         study, trial, w, s = _places(number, shape)
-        pace = seconds_per_step[ordered[w].name]
-        return Trial(
-            suite=settings.suite,
-            workload=ordered[w].name,
-            submission=submissions[s],
-            ruleset=settings.ruleset,
-            seed=settings.seed,
-            study=study,
-            trial=trial,
-            budget_s=BUDGET_FACTOR[settings.ruleset] * ordered[w].step_hint * pace,
-            evaluation_period_s=ordered[w].steps_per_evaluation * pace,
-            data=settings.data,
-            limits=settings.limits,
-            hidden=(settings.results.absolute(),),
-            code=code,
-            layout=settings.layout,
-            checkpoint=checkpoint_path(settings, key(number)),
-            checkpoint_every_s=settings.checkpoint_s,
+        step_s = seconds_per_step[ordered[w].name]
+        ending = ByClock(
+            budget_s=BUDGET_FACTOR[settings.ruleset] * ordered[w].step_hint * step_s,
+            period_s=ordered[w].steps_per_evaluation * step_s,
         )
+        checkpoint = checkpoint_path(settings, key(number))
+        overrides: Overrides = {"study": study, "trial": trial, "code": code, "checkpoint": checkpoint}
+        return Trial.of(settings, ordered[w], submissions[s], ending, **overrides)
 
     missing = [number for number in range(math.prod(shape)) if key(number) not in recorded]
     return Plan(missing, make, lambda number: ordered[_places(number, shape)[2]].name)

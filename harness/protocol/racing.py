@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial, results_hash
 from scoring.records import Record, Stored
+from scoring.records.protocol import REFERENCE
 from scoring.stopping import (
     AllOf,
-    Finished,
+    FinishedTrial,
     Missed,
     OwnStudy,
     Policy,
-    Start,
     StopRule,
-    exact,
-    finished,
-    forecast,
+    TrialContext,
+    exact_policies,
+    finished_trial,
+    forecast_policies,
 )
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
@@ -27,8 +27,8 @@ from workloads.base import Workload
 POLICIES: dict[str, Policy] = {
     "own-study": OwnStudy(),
     "missed": AllOf((OwnStudy(), Missed())),
-    "exact": exact(REFERENCE),
-    "forecast": forecast(exact(REFERENCE)),
+    "exact": exact_policies(REFERENCE),
+    "forecast": forecast_policies(exact_policies(REFERENCE)),
 }
 """By the name in the settings, the most careful first."""
 
@@ -54,7 +54,7 @@ class Race:
         self._workloads = {workload.name: workload for workload in workloads}
         self._bases = {workload.variant_of for workload in workloads}
         self._versions = {(s.hash, results_hash(w)) for s in submissions for w in workloads}
-        self._cells: defaultdict[tuple[str, str], list[Finished]] = defaultdict(list)
+        self._finished: defaultdict[tuple[str, str], list[FinishedTrial]] = defaultdict(list)
         for each in recorded:
             self.remember(each)
 
@@ -67,12 +67,12 @@ class Race:
 
     def note(self, record: Record) -> None:
         """Takes in a trial that has finished."""
-        self._cells[record.submission, record.workload].append(finished(record, curve=self._curves))
+        self._finished[record.submission, record.workload].append(finished_trial(record, curve=self._curves))
 
     def rule(self, trial: Trial) -> StopRule:
         """When a trial that is about to start may stop."""
         workload = self._workloads[trial.workload]
-        start = Start(
+        context = TrialContext(
             submission=trial.submission.name,
             workload=trial.workload,
             seed=trial.seed,
@@ -84,4 +84,4 @@ class Race:
             variant_of=workload.variant_of,
             has_variants=trial.workload in self._bases,
         )
-        return self._policy.rule(start, self._cells)
+        return self._policy.rule(context, self._finished)

@@ -14,11 +14,12 @@ from statistics import median
 
 from filelock import FileLock
 
-from harness.protocol.defaults import REFERENCE
+from harness.protocol.ending import EverySteps
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial
 from pacer.errors import PacerError
 from scoring.records import Record, files
+from scoring.records.protocol import REFERENCE
 from submissions.registry import SubmissionRef, resolve
 from workloads.base import Workload
 
@@ -84,27 +85,13 @@ def known_step_times(settings: Settings, workloads: Sequence[Workload], fingerpr
 
 
 def _key(workload: Workload, reference: SubmissionRef) -> str:
-    return f"{workload.scale}/{workload.name}/{workload.definition()}/{reference.hash}"
+    return f"{workload.suite}/{workload.name}/{workload.definition()}/{reference.hash}"
 
 
 def _trial(settings: Settings, workload: Workload, reference: SubmissionRef, device: int) -> Trial:
     stride = max(2, round(workload.steps_per_evaluation / 2))
-    return Trial(
-        suite=settings.suite,
-        workload=workload.name,
-        submission=reference,
-        ruleset="self",
-        seed=settings.seed,
-        study=device,
-        trial=0,
-        budget_s=_ALLOWED_S,
-        evaluation_period_s=_ALLOWED_S,
-        data=settings.data,
-        max_steps=_EVALUATIONS * stride,
-        evaluate_every=stride,
-        stop_at_target=False,
-        layout=settings.layout,
-    )
+    ending = EverySteps(every=stride, last=_EVALUATIONS * stride, budget_s=_ALLOWED_S, stop_at_target=False)
+    return Trial.of(settings, workload, reference, ending, ruleset="self", study=device)
 
 
 def _seconds_per_step(record: Record) -> list[float]:
@@ -122,12 +109,12 @@ class StepTimeStore:
         """Median seconds per step by key."""
         return {key: median(entry["samples_s"]) for key, entry in self._load().get(fingerprint, {}).items()}
 
-    def samples(self, fingerprint: str, scale: str, workload: str) -> list[float]:
+    def samples(self, fingerprint: str, suite: str, workload: str) -> list[float]:
         """The seconds per step that were measured last for a workload, none where there were no measurements."""
         stored = [
             entry["samples_s"]
             for key, entry in self._load().get(fingerprint, {}).items()
-            if key.startswith(f"{scale}/{workload}/")
+            if key.startswith(f"{suite}/{workload}/")
         ]
         return stored[-1] if stored else []
 

@@ -1,31 +1,45 @@
-"""A trial as it is ordered: what to train, on what, and by which rules."""
+"""A trial as it is ordered: what to train, on what, and how it ends."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypedDict, Unpack
 
+from harness.protocol.ending import Ending, EverySteps
+from harness.protocol.settings import Settings
 from harness.protocol.trial_id import TrialId
 from harness.system.sandbox import DEFAULT_LIMITS, Limits
+from scoring.records import TrialKey
 from scoring.records.layout import SINGLE, Layout
-from scoring.stopping import NEVER, StopRule
+from scoring.stopping import StopRule
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 
 
+class Overrides(TypedDict, total=False):
+    """Fields of a trial that may differ from the settings it is ordered with."""
+
+    suite: str
+    ruleset: str
+    seed: int
+    study: int
+    trial: int
+    hp: Mapping[str, Any] | None
+    checkpoint: Path | None
+    code: str | None
+    layout: Layout
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What to run. Times in seconds of submission time.
+    """What to run.
 
-    Evaluations come every `evaluation_period_s`, or every `evaluate_every` steps where that is given, or at the
-    steps `eval_steps`, of which the last ends the trial, whatever the clock says. `rule` may stop the trial
-    before its
-    budget. `hp` overrides the ruleset's point. Without `stop_at_target` the trial goes on to its budget or to
-    `max_steps`. `hidden` are folders that a submission must not read. `checkpoint` is the file in which the trial
-    keeps where it stands, every `checkpoint_every_s` seconds on the wall, None for nowhere. `code` is the
-    version of Pacer that ordered it, None for the one that runs it: nodes of a cluster get the code without git.
+    `ending` says when the trial is evaluated and how it ends. `hp` replaces the ruleset's hyperparameter point.
+    `hidden` are folders that a submission must not read. `checkpoint` is the file in which the trial saves its
+    state every `checkpoint_every_s` seconds of wall time, None for nowhere. `code` is the version of Pacer that
+    ordered the trial, None for the one that runs it: nodes of a cluster get the code without git.
     """
 
     suite: str
@@ -33,16 +47,10 @@ class Trial:
     submission: SubmissionRef
     ruleset: str
     seed: int
-    study: int
-    trial: int
-    budget_s: float
-    evaluation_period_s: float
     data: Path
-    rule: StopRule = NEVER
-    max_steps: int | None = None
-    evaluate_every: int | None = None
-    eval_steps: tuple[int, ...] = ()
-    stop_at_target: bool = True
+    ending: Ending
+    study: int = 0
+    trial: int = 0
     hp: Mapping[str, Any] | None = None
     limits: Limits = DEFAULT_LIMITS
     hidden: tuple[Path, ...] = ()
@@ -51,17 +59,67 @@ class Trial:
     code: str | None = None
     layout: Layout = SINGLE
 
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        workload: Workload,
+        submission: SubmissionRef,
+        ending: Ending,
+        **overrides: Unpack[Overrides],
+    ) -> Self:
+        """The trial of a submission on a workload that these settings ask for, but for these `overrides`.
+
+        It is the first trial of the first study where nothing else is said. The results folder is hidden from it.
+        """
+        asked: Overrides = {
+            "suite": settings.suite,
+            "ruleset": settings.ruleset,
+            "seed": settings.seed,
+            "layout": settings.layout,
+        }
+        return cls(
+            workload=workload.name,
+            submission=submission,
+            data=settings.data,
+            ending=ending,
+            limits=settings.limits,
+            hidden=(settings.results.absolute(),),
+            checkpoint_every_s=settings.checkpoint_s,
+            **(asked | overrides),
+        )
+
     @property
     def id(self) -> TrialId:
         """Which of its bench's trials it is."""
         return TrialId(self.workload, self.submission.name, self.study, self.trial)
 
-    def key(self, workload: Workload, fingerprint: str) -> tuple[str | int, ...]:
+    @property
+    def budget_s(self) -> float:
+        """The submission time that it may take, which the submission is told."""
+        return self.ending.budget_s
+
+    @property
+    def evaluation_period_s(self) -> float:
+        """The submission time between two evaluations, as its record shows it."""
+        return self.ending.period_s
+
+    def under(self, stop_rule: StopRule) -> Self:
+        """The same trial, which this rule may stop before its budget; not for a repeat, which has no such rule."""
+        return replace(self, ending=replace(self.ending, stop_rule=stop_rule))
+
+    def key(self, workload: Workload, fingerprint: str) -> TrialKey:
         """The key that this trial's record will have on hardware of this fingerprint."""
-        return (
+        return TrialKey(
             self.suite, self.workload, results_hash(workload), self.submission.name, self.submission.hash,
             self.ruleset, self.seed, self.study, self.trial, fingerprint,
         )  # fmt: skip
+
+
+def over_horizon(workload: Workload, budget_s: float, *, stop_at_target: bool = True) -> EverySteps:
+    """Evaluations as often as the workload has them, up to the end of the reference's horizon."""
+    every = max(1, round(workload.steps_per_evaluation))
+    return EverySteps(every=every, last=workload.step_hint, budget_s=budget_s, stop_at_target=stop_at_target)
 
 
 def results_hash(workload: Workload) -> str:

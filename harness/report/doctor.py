@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 
 from harness.system import machine, sandbox
+from scoring.records.protocol import Guard
 
 _QUIET_SPREAD = 0.05
 _BUSY_SHARE = 0.10
@@ -74,7 +75,7 @@ def examine() -> Diagnosis:
     if governor.exists() and governor.read_text().strip() == "powersave":
         advice.append("the processor saves power; type: sudo cpupower frequency-set -g performance")
     guards = sandbox.available()
-    if lacking := sorted(set(sandbox.Guard) - set(guards)):
+    if lacking := sorted(set(Guard) - set(guards)):
         advice.append(
             f"nothing keeps a submission from {', '.join(sandbox.EXPLAINED[guard] for guard in lacking)}; run "
             "others' code where the kernel has Landlock (Linux 6.12) and user namespaces"

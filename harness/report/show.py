@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from harness.algoperf.facts import of_suite
-from harness.protocol.defaults import DEFAULT_MIRROR_S, REFERENCE
+from harness.protocol.defaults import DEFAULT_MIRROR_S
 from scoring import compare
-from scoring.board import build_board
+from scoring.board import BoardQuery, build_board
 from scoring.records import RecordStore
 from scoring.records.layout import SINGLE, Layout
 from scoring.rules import RULES
@@ -49,11 +49,9 @@ def show_board(
     trials, warnings = RecordStore(results, suite).brief()
     # A fingerprint says all of the hardware, the layout included.
     records = [t.record for t in trials if fingerprint is not None or t.record.layout == layout]
-    build = functools.partial(
-        build_board, records, suite=suite, ruleset=ruleset, reference=REFERENCE, fingerprint=fingerprint
-    )
+    query = BoardQuery(suite=suite, ruleset=ruleset, fingerprint=fingerprint)
     if layout.settings:
-        build = functools.partial(build, remedy=f"run: make bench {' '.join(layout.settings)}")
+        query = replace(query, remedy=f"run: make bench {' '.join(layout.settings)}")
     seen = {r.workload for r in records if r.variant_of is None and r.ruleset == ruleset}
     if published := of_suite(suite):
         # Held-out workloads are variants, which a board of our own leaves out unless they are named.
@@ -61,15 +59,15 @@ def show_board(
         workloads = workloads or published.among(seen) or None
         remedy = f"read their logs: .venv/bin/python -m harness import-algoperf DIR --version {published.version} "
         remedy += f"--ruleset {published.ruleset} --results {results}"
-        build = functools.partial(build, reference=published.reference, remedy=remedy)
+        query = replace(query, reference=published.reference, remedy=remedy)
     if compared:
-        boards = [build(workloads=workloads, by=by, score=name) for name in RULES]
+        boards = [build_board(records, replace(query, workloads=workloads, by=by, score=name)) for name in RULES]
         facts = compare.as_json(boards)
         facts["warnings"] += warnings
         print(json.dumps(facts, allow_nan=False, indent=1) if as_json else compare.as_text(boards))
         return
-    build = functools.partial(build, score=score)
-    board = build(workloads=workloads, by=by)
+    query = replace(query, score=score)
+    board = build_board(records, replace(query, workloads=workloads, by=by))
     if as_json:
         print(json.dumps({**board.as_json(), "warnings": [*board.warnings, *warnings]}, allow_nan=False, indent=1))
     else:
@@ -79,7 +77,8 @@ def show_board(
 
     # What files and MLflow show is the whole board by time: all that was ever run, and the variants of this bench.
     everything = sorted(seen.union(workloads or ()))
-    whole = board if (by, list(board.workloads)) == ("time", everything) else build(workloads=everything)
+    shown = (by, list(board.workloads))
+    whole = board if shown == ("time", everything) else build_board(records, replace(query, workloads=everything))
     folder = results / suite / "_".join(["board", *layout.settings])
     export(whole, folder)
     console.print(f"Table and charts: {folder}", highlight=False, soft_wrap=True)

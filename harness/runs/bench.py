@@ -16,7 +16,6 @@ from harness.cluster.cluster import Cluster
 from harness.cluster.connect import connected
 from harness.cluster.overhead import overhead
 from harness.protocol.choose import chosen_submissions, chosen_workloads
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.plan import Plan, Recorded, plan
 from harness.protocol.racing import Race
 from harness.protocol.settings import Settings
@@ -28,6 +27,7 @@ from harness.runs.bench_report import BenchReport
 from harness.runs.recording import find_recorded, keep_sources, record_results
 from harness.system import machine, packages
 from scoring.records import Record, RecordStore
+from scoring.records.protocol import REFERENCE
 from workloads.base import Workload
 
 _DRIVER_NICENESS = 10

@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 
 from harness.protocol.choose import listed_workloads
+from harness.protocol.ending import EverySteps
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial
 from harness.trial.referee import run_trial
@@ -14,8 +15,7 @@ from pacer.errors import UsageError
 from scoring.records import Outcome, Record
 from submissions.registry import resolve
 
-_STEPS = 6
-_ALLOWED_S = 30.0
+_ENDING = EverySteps(every=3, last=6, budget_s=30.0, stop_at_target=False)
 
 
 def check(settings: Settings, spec: str, console: Console) -> int:
@@ -26,24 +26,7 @@ def check(settings: Settings, spec: str, console: Console) -> int:
         raise UsageError(str(error)) from None
     broken = 0
     for workload in listed_workloads(settings):
-        trial = Trial(
-            suite=settings.suite,
-            workload=workload.name,
-            submission=submission,
-            ruleset=settings.ruleset,
-            seed=settings.seed,
-            study=0,
-            trial=0,
-            budget_s=_ALLOWED_S,
-            evaluation_period_s=_ALLOWED_S,
-            data=settings.data,
-            max_steps=_STEPS,
-            evaluate_every=_STEPS // 2,
-            stop_at_target=False,
-            limits=settings.limits,
-            hidden=(settings.results.absolute(),),
-            layout=settings.layout,
-        )
+        trial = Trial.of(settings, workload, submission, _ENDING)
         start = time.perf_counter()
         record = run_trial(trial)
         complaint = _complaint(record)
@@ -78,6 +61,6 @@ def _complaint(record: Record) -> str | None:
         return f"diverged: {record.metric} is not a finite number after {record.evaluations[-1].step} steps"
     if any(e.train_loss is None for e in record.evaluations):
         return "update returned a loss that is not a finite number"
-    if record.outcome is Outcome.COMPLETE and record.evaluations and record.evaluations[-1].step < _STEPS:
+    if record.outcome is Outcome.COMPLETE and record.evaluations and record.evaluations[-1].step < _ENDING.last:
         return f"ended by itself after {record.evaluations[-1].step} steps"
     return None

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from harness.cluster.connect import connected
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.settings import Settings
 from harness.report.words import duration
 from harness.runs.bench import bench
 from harness.runs.bench_report import BenchReport
 from pacer.errors import UsageError
-from scoring.board import p_first_ahead
+from scoring.board import BoardQuery, p_first_ahead
 from scoring.records import RecordStore
 from submissions.registry import resolve
 
@@ -60,11 +59,12 @@ def until_decided(
                 RecordStore(settings.results, settings.suite).read()[0],
                 first,
                 second,
-                suite=settings.suite,
-                workloads=report.workloads,
-                ruleset=settings.ruleset,
-                reference=REFERENCE,
-                fingerprint=report.fingerprint,
+                BoardQuery(
+                    suite=settings.suite,
+                    workloads=report.workloads,
+                    ruleset=settings.ruleset,
+                    fingerprint=report.fingerprint,
+                ),
             )
             decided = max(ahead, 1.0 - ahead) >= until.sure
             over = spent_s >= 3600.0 * until.budget_h

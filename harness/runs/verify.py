@@ -16,9 +16,10 @@ from rich.console import Console
 from harness.cluster import data, schedule
 from harness.cluster.connect import connected
 from harness.protocol.choose import listed_workloads
+from harness.protocol.ending import AtSteps
 from harness.protocol.settings import Settings
 from harness.protocol.step_time import StepTimeStore
-from harness.protocol.trial import Trial, results_hash
+from harness.protocol.trial import Overrides, Trial, results_hash
 from harness.report.progress import TrialProgress
 from pacer.errors import UsageError
 from scoring.records import Evaluation, Outcome, Record, RecordStore
@@ -69,7 +70,7 @@ def verify(settings: Settings, spec: str, count: int, console: Console) -> int:
     chosen = _chosen(records, settings, submission, workloads, count)
     # A repeat is matched by workload, study and trial: a trial's key may have other hardware in it.
     by_number = {(r.workload, r.study, r.trial): r for r in chosen}
-    trials = [_repeat(record, settings, submission) for record in chosen]
+    trials = [_repeat(record, settings, workloads[record.workload], submission) for record in chosen]
     findings: list[Comparison] = []
     with connected(settings, console) as cluster:
         data.prepare([workloads[record.workload] for record in chosen], settings.data, cluster, console)
@@ -138,24 +139,18 @@ def _chosen(
     return chosen
 
 
-def _repeat(record: Record, settings: Settings, submission: SubmissionRef) -> Trial:
-    return Trial(
-        suite=record.suite,
-        workload=record.workload,
-        submission=submission,
-        ruleset=record.ruleset,
-        seed=record.seed,
-        study=record.study,
-        trial=record.trial,
-        budget_s=record.budget_s,
-        evaluation_period_s=record.evaluation_period_s,
-        data=settings.data,
-        eval_steps=tuple(evaluation.step for evaluation in record.evaluations),
-        hp=record.hp,
-        limits=settings.limits,
-        hidden=(settings.results.absolute(),),
-        layout=record.layout,
-    )
+def _repeat(record: Record, settings: Settings, workload: Workload, submission: SubmissionRef) -> Trial:
+    steps = tuple(evaluation.step for evaluation in record.evaluations)
+    ending = AtSteps(steps=steps, budget_s=record.budget_s, period_s=record.evaluation_period_s)
+    overrides: Overrides = {
+        "ruleset": record.ruleset,
+        "seed": record.seed,
+        "study": record.study,
+        "trial": record.trial,
+        "hp": record.hp,
+        "layout": record.layout,
+    }
+    return Trial.of(settings, workload, submission, ending, **overrides)
 
 
 def _compare(record: Record, repeat: Record, noise: float) -> Comparison:

@@ -28,16 +28,16 @@ def bare_loop(workload: Workload, data: Path, steps: int, device: Device) -> flo
     """Seconds per step of the loop that anyone would write, after a quarter as many steps to warm up."""
     # Players are forked from the same server.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as fresh:
-        return fresh.submit(_train, workload.scale, workload.name, data, steps, device).result()
+        return fresh.submit(_train, workload.suite, workload.name, data, steps, device).result()
 
 
-def _train(scale: str, name: str, data: Path, steps: int, on: Device) -> float:
+def _train(suite: str, name: str, data: Path, steps: int, on: Device) -> float:
     if on.core is not None:
         machine.pin(on.core)
     machine.keep_freed_memory()  # as players do: it is not the harness that is measured by it
     torch.set_num_threads(1)
     device = devices.of(on.gpu)
-    workload = registry.find(scale, name)
+    workload = registry.find(suite, name)
     arrays = open_split(workload.dataset.folder(data.absolute()), "train", workload.train_examples)
     model = initial_model(workload, seeds.init_seed(0, workload.name, 0, 0)).to(device)
     devices.set_products(workload.precision)

@@ -20,8 +20,9 @@ import numpy as np
 from rich.console import Console
 
 from harness.protocol.choose import listed_workloads
+from harness.protocol.ending import EverySteps
 from harness.protocol.settings import Settings
-from harness.protocol.trial import Trial
+from harness.protocol.trial import Overrides, Trial
 from harness.studies.bare_loop import bare_loop
 from harness.studies.last_bench import last_bench
 from harness.studies.perf_report import (
@@ -37,6 +38,7 @@ from harness.system.machine import Device
 from harness.trial.referee import run_trial
 from pacer.errors import PacerError
 from scoring.records import Record
+from scoring.records.layout import SINGLE
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 
@@ -93,7 +95,7 @@ def _step_cost(settings: Settings, workload: Workload, pairs: int, device: Devic
     wanted = max(8, round(_SECONDS_A_LOOP / bare_loop(workload, settings.data, first, device)))
     # The reference's trial ends at its horizon; a quarter as many steps again go before those that are timed.
     steps = min(wanted, workload.step_hint * 4 // 5)
-    trial = _loop(settings.data, workload, steps)
+    trial = _loop(settings, workload, steps)
     ratios, shares, step_times, resumed, lost_s = [], [], [], [], []
     for pair in range(pairs):
         # The other one goes first each time, so that drift favours none.
@@ -130,23 +132,11 @@ def _quartiles(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _loop(data: Path, workload: Workload, steps: int) -> Trial:
+def _loop(settings: Settings, workload: Workload, steps: int) -> Trial:
     """A trial of the reference with five evaluations, the last one `steps` steps after the first."""
-    return Trial(
-        suite=workload.scale,
-        workload=workload.name,
-        submission=_TIMED,
-        ruleset="self",
-        seed=0,
-        study=0,
-        trial=0,
-        budget_s=1e4,
-        evaluation_period_s=1e4,
-        data=data,
-        max_steps=steps + steps // 4,
-        evaluate_every=steps // 4,
-        stop_at_target=False,
-    )
+    ending = EverySteps(every=steps // 4, last=steps + steps // 4, budget_s=1e4, stop_at_target=False)
+    overrides: Overrides = {"suite": workload.suite, "ruleset": "self", "seed": 0, "layout": SINGLE}
+    return Trial.of(settings, workload, _TIMED, ending, **overrides)
 
 
 def _run(trial: Trial, device: Device) -> Record:
@@ -180,10 +170,12 @@ def _step_time(record: Record) -> tuple[float, float]:
 
 def _interrupted(trial: Trial, device: Device) -> Record:
     """The same trial, given up after its third evaluation and taken up again from the checkpoint of the second."""
-    assert trial.evaluate_every is not None
+    ending = trial.ending
+    assert isinstance(ending, EverySteps)
     with tempfile.TemporaryDirectory(prefix="pacer-perf-") as folder:
         saving = replace(trial, checkpoint=Path(folder) / "trial.checkpoint")
-        _run(replace(saving, max_steps=3 * trial.evaluate_every, checkpoint_every_s=0.0), device)
+        given_up = replace(ending, last=3 * ending.every)
+        _run(replace(saving, ending=given_up, checkpoint_every_s=0.0), device)
         record = _run(replace(saving, checkpoint_every_s=math.inf), device)
     if not record.resumed:
         raise PerfError(f"{record.workload}: the interrupted trial began anew instead of from its checkpoint")

@@ -17,7 +17,6 @@ from rich.console import Console
 from harness.cluster import schedule
 from harness.cluster.connect import connected
 from harness.cluster.local_nodes import local_nodes
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.plan import Plan, plan
 from harness.protocol.racing import Race
 from harness.protocol.settings import Settings
@@ -28,6 +27,7 @@ from harness.studies import simulated
 from harness.studies.growth import Growth, measured
 from harness.system import machine
 from scoring.records import Record, RecordStore
+from scoring.records.protocol import REFERENCE
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 

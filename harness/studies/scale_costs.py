@@ -13,13 +13,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.protocol.defaults import REFERENCE
 from harness.report.progress import TrialProgress
 from harness.studies.growth import Growth
 from harness.studies.scale_bench import STUDIES, SUITE, PlannedBench
 from harness.system.machine import ROOT
 from pacer.errors import PacerError
-from scoring.board import build_board
+from scoring.board import BoardQuery, build_board
 from scoring.mirror import default_uri, mirror
 from scoring.records import Stored
 
@@ -72,7 +71,7 @@ def score(bench: PlannedBench, trials: Sequence[Stored], submissions: int) -> fl
     names = {ref.name for ref in bench.submissions[:submissions]}
     records = [each.record for each in trials if each.record.submission in names]
     started = time.perf_counter()
-    build_board(records, suite=SUITE, reference=REFERENCE)
+    build_board(records, BoardQuery(suite=SUITE))
     return time.perf_counter() - started
 
 

@@ -70,6 +70,7 @@ def run_trial(
     Obeys the trial's stop rule at each evaluation, as a trial does.
     """
     started = time.time()
+    stop_rule = trial.ending.stop_rule
     like, stretch, rng = _draw(trial)
     end_s = like.evaluations[-1].time_s
     evaluations: list[Evaluation] = []
@@ -77,8 +78,8 @@ def run_trial(
     outcome, clock_s = Outcome.BUDGET, 0.002
     for losses, recorded in zip(rng.random(len(like.evaluations)).tolist(), like.evaluations, strict=True):
         time_s = _LENGTH * trial.budget_s * stretch * recorded.time_s / end_s
-        if time_s >= min(trial.budget_s, trial.rule.until_s):
-            outcome = trial.rule.stop_reason(time_s, evaluations) or Outcome.BUDGET
+        if time_s >= min(trial.budget_s, stop_rule.until_s):
+            outcome = stop_rule.stop_reason(time_s, evaluations) or Outcome.BUDGET
             break
         made = replace(recorded, time_s=time_s, examples=32 * recorded.step, train_loss=losses, extra_metrics={})
         evaluations.append(made)
@@ -92,7 +93,7 @@ def run_trial(
         if like.meets(recorded.value):
             outcome = Outcome.REACHED
             break
-        if why := trial.rule.stop_reason(time_s, evaluations):
+        if why := stop_rule.stop_reason(time_s, evaluations):
             outcome = why
             break
     wall_s = sum(seconds for _, seconds in ledger)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from harness.protocol.defaults import REFERENCE
 from pacer.errors import PacerError
 from scoring.records import Record
+from scoring.records.protocol import REFERENCE
 from workloads.base import Workload
 
 _SHARE_OF_HORIZON = 0.8

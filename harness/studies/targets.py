@@ -20,14 +20,15 @@ from rich.console import Console
 from harness.cluster import data, schedule
 from harness.cluster.cluster import Cluster
 from harness.cluster.connect import connected
-from harness.protocol.defaults import REFERENCE
 from harness.protocol.settings import Settings
-from harness.protocol.trial import Trial
+from harness.protocol.trial import Overrides, Trial, over_horizon
 from harness.report.progress import TrialProgress
 from harness.studies.target_rule import TargetError, aim, best_value, decide, rank, steps_to
 from harness.system import machine
 from pacer.errors import UsageError
 from scoring.records import Record
+from scoring.records.layout import SINGLE
+from scoring.records.protocol import REFERENCE
 from submissions.registry import known, resolve
 from workloads import targets
 from workloads.base import Workload
@@ -79,14 +80,14 @@ class _Procedure:
 
     def command(self, workload: Workload) -> str:
         """What one types to set a workload's target by it."""
-        words = f"python -m harness targets --suite {workload.scale} --workloads {workload.name}"
+        words = f"python -m harness targets --suite {workload.suite} --workloads {workload.name}"
         words += "" if self.named is None else f" --families {','.join(self.named)}"
         return f"{words} --points {self.points} --repeats {self.repeats}"
 
 
 def _target(
     settings: Settings, workload: Workload, procedure: _Procedure, cluster: Cluster, console: Console
-) -> targets.Target:
+) -> targets.StoredTarget:
     """The target of one workload, with its evidence."""
     families, repeats = procedure.families, procedure.repeats
     console.print(f"{workload.name}: {procedure.points} points of each of {', '.join(families)}", highlight=False)
@@ -106,7 +107,7 @@ def _target(
     repeated = [record for record in runs if record.ruleset == "external"]
     reference = [record for record in runs if record.ruleset == "self"]
     target = decide(workload, repeated, reference)
-    return targets.Target(
+    return targets.StoredTarget(
         target=target,
         definition=workload.definition(),
         command=procedure.command(workload),
@@ -141,21 +142,16 @@ def _plain(settings: Settings, workload: Workload) -> list[Trial]:
 def _trial(
     settings: Settings, workload: Workload, name: str, ruleset: str, study: int = 0, trial: int = 0
 ) -> Trial:
-    return Trial(
-        suite=workload.scale,
-        workload=workload.name,
-        submission=resolve(name),
-        ruleset=ruleset,
-        seed=_SEED + settings.seed,
-        study=study,
-        trial=trial,
-        budget_s=_ALLOWED_S,
-        evaluation_period_s=_ALLOWED_S,
-        data=settings.data,
-        max_steps=workload.step_hint,
-        evaluate_every=max(1, round(workload.steps_per_evaluation)),
-        stop_at_target=False,
-    )
+    overrides: Overrides = {
+        "suite": workload.suite,
+        "ruleset": ruleset,
+        "seed": _SEED + settings.seed,
+        "study": study,
+        "trial": trial,
+        "layout": SINGLE,
+    }
+    ending = over_horizon(workload, _ALLOWED_S, stop_at_target=False)
+    return Trial.of(settings, workload, resolve(name), ending, **overrides)
 
 
 def _run(trials: Sequence[Trial], cluster: Cluster, console: Console) -> list[Record]:

@@ -19,14 +19,16 @@ from harness.cluster import data, schedule
 from harness.cluster.cluster import Cluster
 from harness.cluster.connect import connected
 from harness.protocol.choose import chosen_workloads
-from harness.protocol.defaults import DEFAULT_WORKLOADS, REFERENCE
+from harness.protocol.defaults import DEFAULT_WORKLOADS
 from harness.protocol.settings import Settings
-from harness.protocol.trial import Trial
+from harness.protocol.trial import Overrides, Trial, over_horizon
 from harness.report.progress import TrialProgress
 from harness.studies.candidates import Candidate, survivors
 from harness.system import machine
 from pacer.errors import PacerError, UsageError
 from scoring.records import Record, RecordStore
+from scoring.records.layout import SINGLE
+from scoring.records.protocol import REFERENCE
 from submissions import points
 from submissions.registry import LITERATURE, SubmissionRef, locate, resolve
 from workloads.base import Workload
@@ -96,7 +98,7 @@ def _tune(
     best = candidates[0]
     if not best.merits(workloads):
         raise TuningError(f"{name} is made for none of these workloads: there is nothing to tune")
-    tuned = points.Calibration(
+    tuned = points.TunedPoint(
         point=best.point,
         command=f"python -m harness tune --suite {settings.suite} --submission {spec} --points {count}",
         state_bytes_per_parameter=_state_bytes(best.records.values()),
@@ -160,21 +162,15 @@ def _try(
 
 
 def _order(settings: Settings, workload: Workload, submission: SubmissionRef, candidate: Candidate) -> Trial:
-    return Trial(
-        suite=workload.scale,
-        workload=workload.name,
-        submission=submission,
-        ruleset="external" if candidate.number else "self",
-        seed=_SEED + settings.seed,
-        study=0,
-        trial=candidate.number,
-        budget_s=_ALLOWED_S,
-        evaluation_period_s=_ALLOWED_S,
-        data=settings.data,
-        max_steps=workload.step_hint,
-        evaluate_every=max(1, round(workload.steps_per_evaluation)),
-        hp=candidate.hp,
-    )
+    overrides: Overrides = {
+        "suite": workload.suite,
+        "ruleset": "external" if candidate.number else "self",
+        "seed": _SEED + settings.seed,
+        "trial": candidate.number,
+        "hp": candidate.hp,
+        "layout": SINGLE,
+    }
+    return Trial.of(settings, workload, submission, over_horizon(workload, _ALLOWED_S), **overrides)
 
 
 def _ordered(workloads: Sequence[Workload]) -> list[Workload]:

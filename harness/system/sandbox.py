@@ -20,13 +20,13 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import psutil
 
 from harness.system import gpus
 from harness.system.machine import ROOT
+from scoring.records.protocol import Guard
 
 try:
     from py_landlock import AccessFs, Landlock, LandlockError, get_abi_version
@@ -57,14 +57,6 @@ _DRIVER = (
 )
 _OWN_THREADS = Path("/proc/self/task")
 """Where CUDA gives its threads names, without which it does not start."""
-
-
-class Guard(StrEnum):
-    """One thing that a player is kept from."""
-
-    FILES = "files"  # reading others' files, writing any but in its scratch folder
-    PROCESSES = "processes"  # signalling processes of others, looking into them, or taking their cores
-    NETWORK = "network"
 
 
 EXPLAINED = {

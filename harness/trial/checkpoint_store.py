@@ -1,6 +1,6 @@
-"""Files in which trials keep where they stand: written whole or not at all, and never at the cost of records.
+"""Atomic checkpoint files; always leaves disk space for records.
 
-Imports nothing heavy: on a cluster a small process of its own keeps them for trials of other nodes.
+Imports nothing heavy: on a cluster a small process of the driver's writes them for trials on other nodes.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _SPARE_BYTES = 16 * 2**20
 
 
 class CheckpointStore(Protocol):
-    """Where checkpoints are kept."""
+    """Reads and writes checkpoints."""
 
     def read(self, path: Path) -> bytes | None:
-        """What was written last, None for nothing."""
+        """The bytes that were written last, None for nothing."""
 
     def write(self, path: Path, data: bytes) -> None:
         """Replaces what is at `path`, whole or not at all. Raises OSError."""
 
 
 class Files:
-    """Keeps checkpoints as files of this machine, where that leaves enough room for records."""
+    """Checkpoints as files on this machine, written where that leaves enough room for records."""
 
     def read(self, path: Path) -> bytes | None:
         try:
@@ -45,7 +45,7 @@ class Files:
 
 
 FILES: CheckpointStore = Files()
-"""The keeper where nothing else is asked for."""
+"""The default: this machine's own disk."""
 
 
 def discard(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where a trial stands, on disk: enough to go on as if nothing had happened.
+"""The state of a running trial on disk: enough to go on as if nothing had happened.
 
 A checkpoint is written whole or not at all, and checked when it is read: one that is torn, or of another trial or
 other code, is as good as none. No code in it is ever run.
@@ -25,8 +25,8 @@ _DIGEST_BYTES = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """`facts` are the referee's, plain values as JSON holds them; `weights` is the memory that holds the model's,
-    as bytes, and `players` the bytes that another player goes on from, both of each rank."""
+    """`facts` are the referee's, plain values as JSON holds them. Of each rank, `weights` are the model's, uint8 of
+    shape [bytes], and `players` the bytes that another player goes on from."""
 
     facts: Mapping[str, Any]
     weights: Sequence[Tensor]
@@ -34,7 +34,8 @@ class Checkpoint:
 
 
 def save(path: Path, identity: str, checkpoint: Checkpoint, checkpoint_store: CheckpointStore = FILES) -> None:
-    """Replaces the checkpoint at `path`. Raises OSError where the keeper cannot; the one before stays."""
+    """Replaces the checkpoint at `path`. Raises OSError where the store cannot write it; the one
+    before stays."""
     body = io.BytesIO()
     torch.save(
         {

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from enum import StrEnum
+
+from scoring.records.protocol import ON_CLOCK, Account
 
 CLOCK_TOLERANCE = 0.01
 """Largest relative difference between a ledger's sum and the wall time of its trial."""
 
 CLOCK_GRACE_S = 0.05
 """Seconds of difference that count for nothing: a process may be set aside between two readings."""
-
-
-class Account(StrEnum):
-    """What a trial's time is spent on. Set-up and training are on the submission's clock, the rest is off it."""
-
-    START = (
-        "start"  # the player starts, warms up the workload's own code, loads the submission's and its checkpoint
-    )
-    SETUP = "setup"  # configure
-    TRAINING = "training"  # everything else that the submission does
-    PAUSED = "paused"  # the player is being stopped or continued
-    EVALUATION = "evaluation"
-    CHECKPOINT = "checkpoint"
-    LOGGING = "logging"
-
-
-ON_CLOCK = (Account.SETUP, Account.TRAINING)
 
 
 class Stopwatch:
@@ -66,6 +50,11 @@ class Stopwatch:
         """Every interval in order, the running one up to now."""
         last = (self._account, self._now() - self._since)
         return tuple((str(account), seconds) for account, seconds in [*self._entries, last])
+
+
+def adds_up(booked_s: float, wall_s: float) -> bool:
+    """Whether a ledger that holds so many seconds accounts for a trial that took so many by the wall's clock."""
+    return abs(booked_s - wall_s) <= max(CLOCK_TOLERANCE * wall_s, CLOCK_GRACE_S)
 
 
 def wall_clock() -> float:

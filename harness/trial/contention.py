@@ -11,9 +11,10 @@ from harness.system.machine import Device, core_worked_s
 class CoreContention:
     """Measures what the cores of a trial did for others, between `clock_runs` and `clock_stands`."""
 
-    def __init__(self, places: Sequence[Device], own_s: Callable[[], float]) -> None:
-        """`own_s` are the seconds of these cores that the trial's players have used; this process's are added."""
-        self._cores = [place.core for place in places if place.core is not None]
+    def __init__(self, devices: Sequence[Device], own_s: Callable[[], float]) -> None:
+        """`own_s` gives the seconds of these devices' cores that the trial's players have used; this process's are
+        added."""
+        self._cores = [device.core for device in devices if device.core is not None]
         self._own_s = own_s
         self._taken_s = 0.0
         self._from: float | None = None
@@ -25,7 +26,7 @@ class CoreContention:
         return max(0.0, self._taken_s) if self._known else None
 
     def resume(self, taken_s: float | None) -> None:
-        """Puts what was taken from a trial before it was interrupted before this."""
+        """Adds what others took from the trial before it was interrupted."""
         self._taken_s += taken_s or 0.0
 
     def clock_runs(self) -> None:

@@ -1,11 +1,11 @@
-"""The judge of a trial's weights, and the weights that it begins with."""
+"""Evaluates a trial's weights, and makes those that it begins with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -19,32 +19,38 @@ from workloads.metrics import EvalResult, evaluate
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluator:
-    """Judges a trial's weights: on data that players have not, with helpers where there are several devices."""
+    """Evaluates a trial's weights on data that players do not have; a `pool` shares the work out over devices."""
 
     workload: Workload
     weights: Weights
     folder: Path
     validation: Mapping[str, Any]
-    helpers: EvaluatorPool | None
+    pool: EvaluatorPool | None
+
+    @classmethod
+    def of(cls, workload: Workload, folder: Path, weights: Weights, pool: EvaluatorPool | None = None) -> Self:
+        """The evaluator of weights on the splits in a dataset's folder; opens the validation data."""
+        validation = open_split(folder, "validation", workload.validation_examples)
+        return cls(workload=workload, weights=weights, folder=folder, validation=validation, pool=pool)
 
     def ready(self) -> None:
-        """Returns once nothing that is needed to judge is still being made."""
-        if self.helpers is not None:
-            self.helpers.ready()
+        """Returns once nothing that an evaluation needs is still being made."""
+        if self.pool is not None:
+            self.pool.ready()
 
     def validated(self) -> EvalResult:
         """The validation metrics of the weights as they are now."""
-        return self._judged("validation", self.workload.validation_examples, self.validation)
+        return self._evaluated("validation", self.workload.validation_examples, self.validation)
 
     def tested(self) -> EvalResult:
         """The test metrics of the weights that were validated last."""
         limit = self.workload.test_examples
-        return self._judged("test", limit, open_split(self.folder, "test", limit))
+        return self._evaluated("test", limit, open_split(self.folder, "test", limit))
 
-    def _judged(self, split: str, limit: int | None, arrays: Mapping[str, Any]) -> EvalResult:
-        if self.helpers is None:
+    def _evaluated(self, split: str, limit: int | None, arrays: Mapping[str, Any]) -> EvalResult:
+        if self.pool is None:
             return evaluate(self.workload, self.weights.judged, arrays, self.weights.device)
-        return self.helpers.evaluate(self.weights.judged, split, limit, arrays)
+        return self.pool.evaluate(self.weights.judged, split, limit, arrays)
 
 
 def initial_model(workload: Workload, seed: int) -> nn.Module:

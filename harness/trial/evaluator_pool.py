@@ -1,7 +1,7 @@
-"""Evaluation shared out over the devices of a trial: trusted processes that each judge a part of the batches.
+"""Evaluation shared out over the devices of a trial: trusted processes that each evaluate a part of the batches.
 
-They sleep while the players train, hold no code of a submission, and see the weights that are judged where they
-lie. The batches are those of one device, each judged once, so the value is that of one device, bit for bit.
+They sleep while the players train, hold no code of a submission, and share the memory of the weights. The batches
+are those of one device, each evaluated once, so the value is that of one device, bit for bit.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from workloads.metrics import EvalResult, evaluate_part, judge
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CPU = torch.device("cpu")
-_LAST_WORDS_S = 5.0
+_EXIT_S = 5.0
 
 
 class EvaluatorPool:
-    """This process, which judges the first part, and a helper on each of `cores`, None where it is not pinned.
+    """This process, which evaluates the first part, and a helper on each of `cores`, None where it is not pinned.
 
-    `memory` holds the tensors of the model that is judged; `data` is the folder of the workload's splits.
+    `memory` holds the tensors of the model that is evaluated; `data` is the folder of the workload's splits.
     """
 
     def __init__(self, workload: Workload, data: Path, memory: SharedBuffer, cores: Sequence[int | None]) -> None:
@@ -46,13 +46,11 @@ class EvaluatorPool:
         self._end = ExitStack()
         for part, core in enumerate(cores, 1):
             ours, theirs = _CONTEXT.Pipe()
-            place = (workload.scale, workload.name)
-            helper = _CONTEXT.Process(
-                target=_serve, args=(theirs, place, data, core, part, self._parts), daemon=True
-            )
+            key = (workload.suite, workload.name)
+            helper = _CONTEXT.Process(target=_serve, args=(theirs, key, data, core, part, self._parts), daemon=True)
             fork(helper)
             theirs.close()
-            self._end.callback(helper.join, _LAST_WORDS_S)
+            self._end.callback(helper.join, _EXIT_S)
             self._end.callback(ours.close)  # before that, and the helper's end
             send_files(ours, [memory.descriptor])
             self._connections.append(ours)
@@ -73,15 +71,15 @@ class EvaluatorPool:
     def evaluate(self, model: nn.Module, split: str, limit: int | None, arrays: Mapping[str, Any]) -> EvalResult:
         """The workload's metrics of the model whose tensors lie in the memory, on the first examples of a split.
 
-        Raises Disturbed where a helper is gone.
+        Raises MeasurementInvalid where a helper is gone.
         """
         for connection in self._connections:
             with suppress(ConnectionError):  # which is noticed when it does not answer
                 connection.send((split, limit))
         parts = [evaluate_part(self._workload, model, arrays, _CPU, 0, self._parts)]
         parts += [self._answer(connection) for connection in self._connections]
-        in_order = [rows for rows in chain(*zip_longest(*parts)) if rows is not None]
-        return judge(self._workload, [tuple(torch.as_tensor(found) for found in rows) for rows in in_order])
+        in_order = [batch for batch in chain(*zip_longest(*parts)) if batch is not None]
+        return judge(self._workload, [tuple(torch.as_tensor(rows) for rows in batch) for batch in in_order])
 
     def _answer(self, connection: Connection) -> Any:
         try:
@@ -91,22 +89,26 @@ class EvaluatorPool:
 
 
 def _serve(
-    connection: Connection, place: tuple[str, str], data: Path, core: int | None, part: int, parts: int
+    connection: Connection, key: tuple[str, str], data: Path, core: int | None, part: int, parts: int
 ) -> None:
-    """A helper's whole life: it judges its part of a split whenever it is asked, until the referee is gone."""
+    """A helper's whole life: it evaluates its part of a split whenever it is asked, until the referee is gone.
+
+    `key` is the suite and the name of the workload.
+    """
     if core is not None:
         machine.pin(core)
     machine.keep_freed_memory()
     torch.set_num_threads(1)
     devices.set_products(Precision.FP32)
-    workload = registry.find(*place)
+    workload = registry.find(*key)
     model = workload.model()
-    weights.adopt(model, buffer.find(weights.size_of(model), *receive_files(connection)))
+    (memory,) = receive_files(connection)
+    weights.adopt(model, buffer.find(weights.size_of(model), memory))
     connection.send(None)
     while True:
         try:
             split, limit = connection.recv()
         except EOFError:
             return
-        rows = evaluate_part(workload, model, open_split(data, split, limit), _CPU, part, parts)
-        connection.send([tuple(found.numpy() for found in batch) for batch in rows])
+        batches = evaluate_part(workload, model, open_split(data, split, limit), _CPU, part, parts)
+        connection.send([tuple(rows.numpy() for rows in batch) for batch in batches])

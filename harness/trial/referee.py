@@ -7,282 +7,234 @@ the submission, is its child.
 from __future__ import annotations
 
 import contextlib
-import math
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from harness.player import devices
-from harness.player.messages import Configured, Continue, EvalReady, Loaded, Restored, Saving
+from harness.player.messages import Configured, Continue, EvalReady, Loaded, Saving
 from harness.player.weights import Weights
-from harness.protocol import seeds
+from harness.protocol import ending, seeds
+from harness.protocol.ending import Ended, NextEvaluation, Overrun
 from harness.protocol.trial import Trial
 from harness.system import machine, packages
 from harness.system.machine import Device
-from harness.trial import checkpoints
 from harness.trial.checkpoint_store import FILES, CheckpointStore
-from harness.trial.checkpoints import Checkpoint
-from harness.trial.clock import Account, Stopwatch, wall_clock
+from harness.trial.clock import Stopwatch
 from harness.trial.contention import CoreContention
 from harness.trial.evaluator import Evaluator, initial_model
 from harness.trial.evaluator_pool import EvaluatorPool
-from harness.trial.player_handle import EXIT, LOAD_TIMEOUT_S, MeasurementInvalid, PlayerGone
+from harness.trial.player_handle import EXIT, MeasurementInvalid, PlayerGone
 from harness.trial.player_specs import player_specs
 from harness.trial.players import Players
 from harness.trial.remote_player import RemoteSlots
-from harness.trial.state import TrialState, identity
+from harness.trial.resume import Resumption
+from harness.trial.state import TrialState
 from scoring.records import Evaluation, Failure, Outcome, Record
+from scoring.records.protocol import Account
 from workloads import registry
-from workloads.base import Precision, Workload
-from workloads.datasets.base import open_split, split_files
+from workloads.base import Precision
+from workloads.datasets.base import split_files
 
 _CPU = torch.device("cpu")
-_COPY_GRACE_S, _COPY_BYTES_PER_S, _RESTORE_GRACE_S = 0.05, 200e6, 0.5
-"""What a player may take off the clock to copy its state, and to take it up again."""
-
-_ORDINARY_BYTES, _ORDINARY_WEIGHTS = 4 * 2**20, 16
-_LARGEST_BYTES, _LARGEST_WEIGHTS = 256 * 2**20, 256
-"""A state of an ordinary size, and the largest that is kept: so many bytes, and so many times the weights'."""
 
 
 def run_trial(
     trial: Trial,
-    places: Sequence[Device] = (),
+    own_devices: Sequence[Device] = (),
     checkpoint_store: CheckpointStore = FILES,
     remote_slots: RemoteSlots | None = None,
 ) -> Record:
     """Runs one trial on these devices, as `exclusive_devices` gives them, or on any cores, and returns its record.
-    Of a trial that lies on several machines, `remote_slots` keep the players that are not on this one.
+    Of a trial that spans several machines, `remote_slots` start the players that are not on this one.
 
-    It goes on from its checkpoint where `checkpoint_store` has one. Whatever the submission does wrong becomes
-    the record's
-    outcome. Raises what is wrong with us: DatasetError, PackagesError, ValueError for an unknown workload; and
-    Disturbed where the measurement was spoilt from outside and has to be repeated.
+    The trial goes on from its checkpoint where `checkpoint_store` has one. Whatever the submission does wrong
+    becomes the record's outcome. Raises what is wrong with us: DatasetError, PackagesError, ValueError for an
+    unknown workload; and MeasurementInvalid where the measurement was spoilt from outside and has to be repeated.
     """
-    course = TrialState(Stopwatch(Account.START))
+    state = TrialState(Stopwatch(Account.START))
     machine.keep_freed_memory()
     torch.set_num_threads(1)
     devices.set_products(Precision.FP32)
     workload = registry.find(trial.suite, trial.workload)
     folder = workload.dataset.prepare(trial.data.absolute())
-    further = packages.install(trial.submission, trial.data.absolute())
-    validation = open_split(folder, "validation", workload.validation_examples)
+    installed = packages.install(trial.submission, trial.data.absolute())
     model = initial_model(workload, seeds.init_seed(trial.seed, workload.name, trial.study, trial.trial))
-    course.parameters = sum(parameter.numel() for parameter in model.parameters())
-    saved = (
-        checkpoints.load(trial.checkpoint, identity(trial, workload), checkpoint_store)
-        if trial.checkpoint
-        else None
-    )
+    state.parameters = sum(parameter.numel() for parameter in model.parameters())
+    resumption = Resumption(trial, workload, checkpoint_store)
     with contextlib.ExitStack() as held:
         scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="pacer-trial-"))).resolve()
-        places = tuple(places) or (Device(),) * trial.layout.each
+        own_devices = tuple(own_devices) or (Device(),) * trial.layout.each
         host = None if remote_slots is None else remote_slots.host
-        here = player_specs(trial, workload, folder, places, scratch, further, host=host)
-        weights = Weights(model, _where(places, trial.layout.devices))
+        specs = player_specs(trial, workload, folder, own_devices, scratch, installed, host=host)
+        weights = Weights(model, _weights_devices(own_devices, trial.layout.devices))
         held.callback(weights.close)
-        helpers = None
-        with Players(trial, here, remote_slots) as players:
+        with Players(trial, specs, remote_slots) as players:
+            pool = None
             if weights.judged_buffer is not None:
-                cores = [place.core for place in places[1:]]
-                helpers = EvaluatorPool(workload, folder, weights.judged_buffer, cores)
-                held.enter_context(helpers)
-            neighbours = CoreContention(places, lambda: players.worked_s)
-            judge = Evaluator(
-                workload=workload, weights=weights, folder=folder, validation=validation, helpers=helpers
+                cores = [device.core for device in own_devices[1:]]
+                pool = held.enter_context(EvaluatorPool(workload, folder, weights.judged_buffer, cores))
+            referee = Referee(
+                trial=trial,
+                evaluator=Evaluator.of(workload, folder, weights, pool),
+                players=players,
+                contention=CoreContention(own_devices, lambda: players.worked_s),
+                resumption=resumption,
+                state=state,
             )
-            try:
-                _referee(trial, judge, players, neighbours, course, saved, checkpoint_store)
-            except PlayerGone as gone:
-                course.outcome, course.failure = Outcome.ERROR, gone.failure
-            except (MemoryError, RuntimeError) as error:
-                if not devices.ran_out_of_memory(error):
-                    raise
-                course.outcome = Outcome.ERROR
-                course.failure = Failure(hook="evaluation", kind=devices.OUT_OF_MEMORY, message=str(error))
-            course.watch.switch(Account.PAUSED)
-        assert course.outcome is not None
-        course.watch.switch(Account.EVALUATION)
-        test_value = judge.tested().value if course.outcome is Outcome.REACHED else None
-        course.watch.switch(Account.LOGGING)
-    return course.record(trial, workload, test_value)
+            ended = referee.conduct()
+            state.watch.switch(Account.PAUSED)
+        state.watch.switch(Account.EVALUATION)
+        test_value = referee.evaluator.tested().value if ended.outcome is Outcome.REACHED else None
+        state.watch.switch(Account.LOGGING)
+    return state.record(trial, workload, ended, test_value)
 
 
-def _where(places: Sequence[Device], ranks: int) -> list[torch.device]:
+def _weights_devices(own_devices: Sequence[Device], ranks: int) -> list[torch.device]:
     """Where the weights of each rank lie in this process: on its GPU, and of ranks on other machines in memory."""
-    here = [torch.device("cuda", number) if place.gpu else _CPU for number, place in enumerate(places)]
-    return here + [_CPU] * (ranks - len(here))
+    own = [torch.device("cuda", number) if device.gpu else _CPU for number, device in enumerate(own_devices)]
+    return own + [_CPU] * (ranks - len(own))
 
 
-def _referee(
-    trial: Trial,
-    judge: Evaluator,
-    players: Players,
-    neighbours: CoreContention,
-    course: TrialState,
-    saved: Checkpoint | None,
-    checkpoint_store: CheckpointStore,
-) -> None:
-    """Conducts the trial from the players' start to its outcome, which is left in `course`.
+@dataclass(frozen=True, kw_only=True)
+class Referee:
+    """Conducts a trial with players that have been started, and notes what it sees in `state`.
 
-    Of several players the slowest counts: all have to come to a border before the clock stands still.
+    Of several players the slowest counts: all have to reach an evaluation before the clock stands still.
     """
-    watch, workload, weights = course.watch, judge.workload, judge.weights
-    period = trial.evaluation_period_s
-    last = min(trial.budget_s, trial.rule.until_s)  # when an evaluation decides, whatever the period
-    try:
-        course.guards = players.confined()
-    except PlayerGone as gone:
-        if gone.failure.kind == EXIT:  # no code of the submission has run yet
-            raise MeasurementInvalid(f"no player could be started: {gone.failure.message}") from gone
-        raise
-    loaded = players.expect(Loaded)
-    course.hp, course.batch_size = loaded.hp, loaded.batch_size
-    course.clock_started = time.time()
-    if loaded.declined is not None:
-        course.outcome, course.reason = loaded.declined
-        return None
-    if trial.rule.until_s <= 0:
-        course.outcome = trial.rule.stop_reason(0.0, ())
-        return None
-    judge.ready()
-    players.bind_weights(weights.buffers)
-    arrays = split_files(workload.dataset.folder(trial.data.absolute()), "train")
 
-    # ---- the submission's clock runs from here, whenever the player can run; in a trial that goes on, once it is
-    # back where it was
-    neighbours.clock_runs()
-    watch.switch(Account.SETUP if saved is None else Account.CHECKPOINT)
-    players.send_data(arrays)
-    if not players.ready_within(allowed := _patience(trial, course)):
-        return _overrun(course, "configure", allowed, players)
-    players.expect(Configured)
-    if saved is not None:
-        _take_up(saved, weights, players, course)
-        neighbours.resume(course.contention_s)
-        neighbours.clock_runs()
-    border = _next_border(trial, course.evaluations[-1].step if saved is not None else 0)
-    watch.switch(
-        Account.TRAINING
-    )  # before there is leave to train: who has it may run before this process does again
-    players.proceed(Continue(submission_s=watch.submission_s(), border=border))
-    due = (math.floor(watch.submission_s() / period) + 1) * period
+    trial: Trial
+    evaluator: Evaluator
+    players: Players
+    contention: CoreContention
+    resumption: Resumption
+    state: TrialState
 
-    while True:
-        until_asked = min(due, last) - watch.submission_s() if not trial.eval_steps else _patience(trial, course)
-        asked = not players.ready_within(until_asked)
-        if asked:
-            players.ask_for_evaluation()
-            if not players.ready_within(allowed := _patience(trial, course)):
-                return _overrun(course, "update", allowed, players)
-        at = players.expect(EvalReady)
-        players.freeze()
+    def conduct(self) -> Ended:
+        """Takes the trial from the players' start to its end. Raises MeasurementInvalid."""
+        try:
+            return self._load() or self._train(self._set_up())
+        except Overrun as overrun:
+            return overrun.ended
+        except PlayerGone as gone:
+            return ending.broke(gone.failure)
+        except (MemoryError, RuntimeError) as error:
+            if not devices.ran_out_of_memory(error):
+                raise
+            return ending.broke(Failure(hook="evaluation", kind=devices.OUT_OF_MEMORY, message=str(error)))
 
-        watch.switch(Account.EVALUATION)  # ---- and stands still from here: nothing of the player can run
-        time_s = watch.submission_s()
-        neighbours.clock_stands()
-        course.contention_s = neighbours.taken_s
-        _must_be_due(at, asked, border, course.evaluations)
-        players.fetch_weights()
-        _must_agree(weights.gather())
-        value, extra_metrics = judge.validated()
-        watch.switch(Account.LOGGING)
-        if at.state_bytes is not None:
-            course.state_bytes = at.state_bytes
-        course.evaluations += (
-            Evaluation(
-                step=at.step,
-                examples=at.examples,
-                time_s=time_s,
-                value=value,
-                train_loss=at.train_loss,
-                extra_metrics=extra_metrics,
-            ),
-        )
-        course.outcome = _decide(trial, workload, course.evaluations, at.complete)
-        if course.outcome is not None:
-            return None
-        due = (math.floor(time_s / period) + 1) * period
-        border = _next_border(trial, at.step)
-        save = trial.checkpoint is not None and wall_clock() - course.saved_at >= trial.checkpoint_every_s
-        watch.switch(Account.PAUSED)
-        players.proceed(Continue(submission_s=time_s, border=border, value=value, save=save))
-        neighbours.clock_runs()
-        watch.switch(Account.TRAINING)  # ---- and runs again
-        players.thaw()
-        if save:
-            if not players.ready_within(allowed := _patience(trial, course)):
-                return _overrun(course, "after_eval", allowed, players)
-            players.expect(Saving)
-            _save(trial, workload, weights, players, course, checkpoint_store)
+    def _load(self) -> Ended | None:
+        """Waits until the submission is loaded, off its clock; returns how the trial ends if it does so before it
+        trains."""
+        try:
+            self.state.guards = self.players.confined()
+        except PlayerGone as gone:
+            if gone.failure.kind == EXIT:  # no code of the submission has run yet
+                raise MeasurementInvalid(f"no player could be started: {gone.failure.message}") from gone
+            raise
+        loaded = self.players.expect(Loaded)
+        self.state.hp, self.state.batch_size = loaded.hp, loaded.batch_size
+        self.state.clock_started = time.time()
+        if loaded.declined is not None:
+            return ending.declined(*loaded.declined)
+        return ending.before_training(self.trial.ending)
+
+    def _set_up(self) -> NextEvaluation:
+        """Has the submission configure itself, and a trial that goes on be where it was; then the players train.
+
+        Returns when the first evaluation is due.
+        """
+        evaluator, players, state, saved = self.evaluator, self.players, self.state, self.resumption.saved
+        weights, dataset = evaluator.weights, evaluator.workload.dataset
+        evaluator.ready()
+        players.bind_weights(weights.buffers)
+        arrays = split_files(dataset.folder(self.trial.data.absolute()), "train")
+        # ---- The submission's clock runs from here, whenever a player can run; in a trial that goes on, once that
+        # ---- is back where it was.
+        self.contention.clock_runs()
+        state.watch.switch(Account.SETUP if saved is None else Account.CHECKPOINT)
+        players.send_data(arrays)
+        self._await("configure")
+        players.expect(Configured)
+        if saved is not None:
+            self.resumption.restore(saved, players, weights, state)
+            self.contention.resume(state.contention_s)
+            self.contention.clock_runs()
+        due = self._next_evaluation(state.watch.submission_s())
+        self._let_train(due)
+        return due
+
+    def _train(self, due: NextEvaluation) -> Ended:
+        """Evaluates the players' weights whenever that is due, until the trial ends."""
+        players, state, watch = self.players, self.state, self.state.watch
+        while True:
+            # ---- The clock runs: the players train.
+            asked = not players.ready_within(due.ask_at_s - watch.submission_s())
+            if asked:
+                players.ask_for_evaluation()
+                self._await("update")
+            ready = players.expect(EvalReady)
+            players.freeze()
+
+            # ---- The clock stands still: nothing of a player can run.
+            watch.switch(Account.EVALUATION)
+            time_s = watch.submission_s()
+            self.contention.clock_stands()
+            state.contention_s = self.contention.taken_s
+            _must_be_due(ready, due, asked, state.evaluations)
+            players.fetch_weights()
+            _must_agree(self.evaluator.weights.gather())
+            result = self.evaluator.validated()
+            watch.switch(Account.LOGGING)
+            state.note(ready, time_s, result)
+            met = self.evaluator.workload.reaches(result.value)
+            outcome = self.trial.ending.outcome(state.evaluations, met=met, complete=ready.complete)
+            if outcome is not None:
+                return Ended(outcome)
+            due, save = self._next_evaluation(time_s), self.resumption.is_due
+            watch.switch(Account.PAUSED)
+            players.proceed(Continue(submission_s=time_s, border=due.step, value=result.value, save=save))
+            self.contention.clock_runs()
             watch.switch(Account.TRAINING)
-            players.proceed(Continue(submission_s=watch.submission_s(), border=border))
+
+            # ---- The clock runs again.
+            players.thaw()
+            if save:
+                self._await("after_eval")
+                players.expect(Saving)
+                self.resumption.save(
+                    players, self.evaluator.weights, state
+                )  # the clock stands as long as it copies
+                self._let_train(due)
+
+    def _let_train(self, due: NextEvaluation) -> None:
+        """Has players that wait train until an evaluation is due."""
+        # The clock runs before there is leave to train: who has that may run before this process does again.
+        self.state.watch.switch(Account.TRAINING)
+        self.players.proceed(Continue(submission_s=self.state.watch.submission_s(), border=due.step))
+
+    def _next_evaluation(self, time_s: float) -> NextEvaluation:
+        return self.trial.ending.next_evaluation(self.state.last_step, time_s, self.trial.limits.stall_s)
+
+    def _await(self, hook: str) -> None:
+        """Waits until the players have returned from a hook. Raises Overrun where that takes them too long."""
+        time_s = self.state.watch.submission_s()
+        allowed_s = self.trial.ending.patience_s(time_s, self.trial.limits.stall_s)
+        if not self.players.ready_within(allowed_s):
+            raise Overrun(hook, allowed_s, self.players.behind())
 
 
-def _save(
-    trial: Trial,
-    workload: Workload,
-    weights: Weights,
-    players: Players,
-    course: TrialState,
-    checkpoint_store: CheckpointStore,
-) -> None:
-    """Writes a checkpoint while the clock stands; what the player takes beyond mere copying is on the clock."""
-    course.watch.switch(Account.CHECKPOINT)
-    states = players.states(_LARGEST_BYTES + _LARGEST_WEIGHTS * weights.nbytes)
-    course.watch.overdrawn(_COPY_GRACE_S + _copying_s(states or (), weights), Account.TRAINING)
-    course.watch.switch(Account.CHECKPOINT)
-    course.saved_at = wall_clock()
-    if states is None or trial.checkpoint is None:
-        return
-    players.fetch_weights()
-    checkpoint = Checkpoint(facts=course.facts(), weights=weights.held, players=states)
-    with contextlib.suppress(OSError):  # a trial that cannot be saved can still be run
-        checkpoints.save(trial.checkpoint, identity(trial, workload), checkpoint, checkpoint_store)
-
-
-def _copying_s(states: Sequence[bytes], weights: Weights) -> float:
-    """Seconds that copying players' states may take, as far as those are of an ordinary size beside the weights."""
-    most = _ORDINARY_BYTES + _ORDINARY_WEIGHTS * weights.nbytes
-    return sum(min(len(state), most) for state in states) / _COPY_BYTES_PER_S
-
-
-def _take_up(saved: Checkpoint, weights: Weights, players: Players, course: TrialState) -> None:
-    """Brings configured players, the weights and the ledger to where a checkpoint was made.
-
-    What the player takes beyond setting itself up again and reading its state is on the clock.
-    """
-    players.proceed(Continue(submission_s=0.0, border=None, resume=True))
-    players.restore(saved.players)
-    if not players.ready_within(LOAD_TIMEOUT_S):
-        raise PlayerGone(Failure(hook="load_state_dict", kind="Timeout", message="its state could not be restored"))
-    players.expect(Restored)
-    facts = saved.facts
-    setup_s = sum(seconds for account, seconds in facts["ledger"] if account == Account.SETUP)
-    allowed_s = _RESTORE_GRACE_S + setup_s + _copying_s(saved.players, weights)
-    course.watch.overdrawn(allowed_s, Account.TRAINING)
-    for held, kept in zip(weights.held, saved.weights, strict=True):
-        held.copy_(kept)
-    players.bind_weights(weights.buffers)
-    course.evaluations = tuple(Evaluation(**each) for each in facts["evaluations"])
-    course.state_bytes = facts["state_bytes"]
-    course.started, course.clock_started = facts["started"], facts["clock_started"]
-    course.resumed = facts["resumed"] + 1
-    course.contention_s = facts["contention_s"]
-    course.wall_before_s = facts["wall_s"]
-    course.watch.resume(facts["ledger"])
-
-
-def _must_be_due(at: EvalReady, asked: bool, border: int | None, before: Sequence[Evaluation]) -> None:
-    """Raises PlayerGone where the player came to a border of its own making, or back in time."""
-    if not (asked or at.complete or at.step == border):
-        message = f"the player asked for an evaluation at step {at.step}, before one was due"
+def _must_be_due(ready: EvalReady, due: NextEvaluation, asked: bool, before: Sequence[Evaluation]) -> None:
+    """Raises PlayerGone where the player evaluates although nothing is due, or has gone back in time."""
+    if not (asked or ready.complete or ready.step == due.step):
+        message = f"the player asked for an evaluation at step {ready.step}, before one was due"
         raise PlayerGone(Failure(hook="update", kind="ProtocolError", message=message))
-    if before and (at.step < before[-1].step or at.examples < before[-1].examples):
-        message = f"the player went from step {before[-1].step} back to step {at.step}"
+    if before and (ready.step < before[-1].step or ready.examples < before[-1].examples):
+        message = f"the player went from step {before[-1].step} back to step {ready.step}"
         raise PlayerGone(Failure(hook="update", kind="ProtocolError", message=message))
 
 
@@ -294,44 +246,3 @@ def _must_agree(parameter: str | None) -> None:
             "so that gradients are those of the whole batch, or bring the weights together in before_eval"
         )
         raise PlayerGone(Failure(hook="update", kind="RanksDiffer", message=message))
-
-
-def _decide(trial: Trial, workload: Workload, evaluations: Sequence[Evaluation], complete: bool) -> Outcome | None:
-    """How the trial ends after the last of these evaluations, or None where it goes on."""
-    value, time_s, step = evaluations[-1].value, evaluations[-1].time_s, evaluations[-1].step
-    if value is None:
-        return Outcome.DIVERGED
-    if trial.stop_at_target and workload.reaches(value):
-        return Outcome.REACHED
-    if complete or (trial.max_steps is not None and step >= trial.max_steps):
-        return Outcome.COMPLETE
-    if trial.eval_steps:
-        return Outcome.COMPLETE if step >= trial.eval_steps[-1] else None
-    if time_s >= trial.budget_s:
-        return Outcome.BUDGET
-    return trial.rule.stop_reason(time_s, evaluations)
-
-
-def _next_border(trial: Trial, step: int) -> int | None:
-    """The step at which the player stops by itself; None where only the clock decides."""
-    ends = [border for border in trial.eval_steps if border > step]
-    if trial.max_steps is not None:
-        ends.append(trial.max_steps)
-    if trial.evaluate_every is not None:
-        ends.append((step // trial.evaluate_every + 1) * trial.evaluate_every)
-    return min(ends, default=None)
-
-
-def _patience(trial: Trial, course: TrialState) -> float:
-    """Seconds that the player may still take until it says something."""
-    if trial.eval_steps:
-        return trial.limits.stall_s
-    grace = max(trial.evaluation_period_s, 1.0)
-    return min(trial.budget_s + grace - course.watch.submission_s(), trial.limits.stall_s)
-
-
-def _overrun(course: TrialState, hook: str, allowed_s: float, players: Players) -> None:
-    """Ends a trial whose submission did not come back from a hook in time: a miss."""
-    message = f"{players.behind()}did not come back from {hook} within {allowed_s:.1f} s; the player was stopped"
-    course.outcome = Outcome.BUDGET
-    course.failure = Failure(hook=hook, kind="Overrun", message=message)

@@ -1,4 +1,4 @@
-"""The course of a trial: what its referee has seen so far, and the record that comes of it."""
+"""What the referee knows of a running trial, and the record that it becomes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.player.messages import EvalReady
+from harness.protocol.ending import Ended
 from harness.protocol.trial import Trial, results_hash
 from harness.system import machine
-from harness.trial.clock import CLOCK_GRACE_S, CLOCK_TOLERANCE, Stopwatch, wall_clock
+from harness.trial.clock import Stopwatch, adds_up, wall_clock
 from harness.trial.player_handle import MeasurementInvalid
-from scoring.records import Evaluation, Failure, Outcome, Record
+from scoring.records import Evaluation, Record
 from workloads.base import Workload
+from workloads.metrics import EvalResult
 
 
 @dataclass
 class TrialState:
-    """What the referee has seen of a trial so far. What it needs to go on is plain values, for checkpoints."""
+    """What the referee has seen of a trial so far; `facts` gives what it needs to go on, `resume` takes that up."""
 
     watch: Stopwatch
-    outcome: Outcome | None = None
-    failure: Failure | None = None
     hp: Mapping[str, Any] | None = None
-    reason: str | None = None
     batch_size: int = 0
     parameters: int = 0
     state_bytes: int | None = None
@@ -36,7 +36,6 @@ class TrialState:
     started: float = field(default_factory=time.time)
     wall_before_s: float = 0.0
     wall_from: float = field(default_factory=wall_clock)
-    saved_at: float = field(default_factory=wall_clock)
     clock_started: float = 0.0
     evaluations: tuple[Evaluation, ...] = ()
 
@@ -45,8 +44,28 @@ class TrialState:
         """Seconds by the wall's clock that the trial has taken, those before it was interrupted included."""
         return self.wall_before_s + wall_clock() - self.wall_from
 
+    @property
+    def last_step(self) -> int:
+        """The step of the last evaluation, 0 before the first."""
+        return self.evaluations[-1].step if self.evaluations else 0
+
+    def note(self, ready: EvalReady, time_s: float, result: EvalResult) -> None:
+        """Adds an evaluation at this submission time."""
+        if ready.state_bytes is not None:
+            self.state_bytes = ready.state_bytes
+        self.evaluations += (
+            Evaluation(
+                step=ready.step,
+                examples=ready.examples,
+                time_s=time_s,
+                value=result.value,
+                train_loss=ready.train_loss,
+                extra_metrics=result.extra_metrics,
+            ),
+        )
+
     def facts(self) -> dict[str, Any]:
-        """What a checkpoint holds of this."""
+        """What a checkpoint holds of this: plain values, as JSON holds them."""
         return {
             "evaluations": [vars(evaluation) for evaluation in self.evaluations],
             "state_bytes": self.state_bytes,
@@ -58,13 +77,24 @@ class TrialState:
             "ledger": self.watch.ledger(),
         }
 
-    def record(self, trial: Trial, workload: Workload, test_value: float | None) -> Record:
-        """The trial's record. Raises Disturbed where the ledger is not the time that went by."""
+    def resume(self, facts: Mapping[str, Any]) -> None:
+        """Goes on from where the `facts` of an interrupted trial were taken."""
+        self.evaluations = tuple(Evaluation(**each) for each in facts["evaluations"])
+        self.state_bytes = facts["state_bytes"]
+        self.started, self.clock_started = facts["started"], facts["clock_started"]
+        self.resumed = facts["resumed"] + 1
+        self.contention_s = facts["contention_s"]
+        self.wall_before_s = facts["wall_s"]
+        self.watch.resume(facts["ledger"])
+
+    def record(self, trial: Trial, workload: Workload, ended: Ended, test_value: float | None) -> Record:
+        """The record of a trial that ended so. Raises MeasurementInvalid where the ledger is not the time that
+        passed."""
         ledger, wall_s = self.watch.ledger(), self.wall_s
-        booked = sum(seconds for _, seconds in ledger)
-        if abs(booked - wall_s) > max(CLOCK_TOLERANCE * wall_s, CLOCK_GRACE_S):
+        booked_s = sum(seconds for _, seconds in ledger)
+        if not adds_up(booked_s, wall_s):
             raise MeasurementInvalid(
-                f"the ledger holds {booked:.3f} s of {wall_s:.3f} s: the machine slept or its clock jumped"
+                f"the ledger holds {booked_s:.3f} s of {wall_s:.3f} s: the machine slept or its clock jumped"
             )
         hardware = machine.hardware(trial.layout)
         return Record(
@@ -77,11 +107,11 @@ class TrialState:
             trial=trial.trial,
             workload_hash=results_hash(workload),
             submission_hash=trial.submission.hash,
-            outcome=self.outcome,
+            outcome=ended.outcome,
             evaluations=self.evaluations,
             metric=workload.metric.name,
             higher_is_better=workload.metric.higher_is_better,
-            target=workload.target if trial.stop_at_target else None,
+            target=workload.target if trial.ending.stop_at_target else None,
             test_value=test_value,
             hp=self.hp or {},
             step_hint=workload.step_hint,
@@ -99,9 +129,9 @@ class TrialState:
             fingerprint=hardware.fingerprint,
             versions=machine.versions(),
             code=_code(trial),
-            failure=self.failure,
+            failure=ended.failure,
             variant_of=workload.variant_of,
-            reason=self.reason,
+            reason=ended.reason,
             parameters=self.parameters,
             state_bytes=self.state_bytes,
             guards=self.guards,

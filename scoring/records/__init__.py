@@ -3,20 +3,13 @@
 Imports neither torch nor ray, so that scoring can read records anywhere.
 """
 
+from pacer.target import Target
 from scoring.records.brief import Stored, stored
-from scoring.records.record import (
-    CONTENTION_SHARE,
-    SCHEMA,
-    Evaluation,
-    Failure,
-    Outcome,
-    Record,
-    compact,
-    finite,
-    from_json,
-    to_json,
-)
+from scoring.records.codec import from_json, to_json
+from scoring.records.compact import compact
+from scoring.records.key import TrialKey
+from scoring.records.record import CONTENTION_SHARE, SCHEMA, Evaluation, Failure, Outcome, Record, finite
 from scoring.records.store import RecordStore
 
 __all__ = ["CONTENTION_SHARE", "SCHEMA", "Evaluation", "Failure", "Outcome", "Record", "RecordStore", "Stored"]
-__all__ += ["compact", "finite", "from_json", "stored", "to_json"]
+__all__ += ["Target", "TrialKey", "compact", "finite", "from_json", "stored", "to_json"]

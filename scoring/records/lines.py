@@ -16,7 +16,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, Generic, TypeVar
 
-from scoring.records.brief import Brief
+from scoring.records.brief import BriefReader
 from scoring.records.record import Record
 
 _ROOT = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ def brief_lines(path: Path) -> Iterator[Line[tuple[Record, str]]]:
     beside = [_started(path, *span) for span in spans[1:]]
     before = number = 0
     for place, span in enumerate(spans):
-        for line in _finished(beside[place - 1], path, *span) if place else lines(path, Brief(), *span):
+        for line in _finished(beside[place - 1], path, *span) if place else lines(path, BriefReader(), *span):
             number = before + line.number
             yield replace(line, number=number)
         before = number
@@ -103,7 +103,7 @@ def _finished(part: _Part, path: Path, start: int, end: int) -> Iterator[Line[tu
     """What it wrote, some at a time so that few are held; read here where it could not."""
     with part.written:
         if part.process.wait() != 0:
-            yield from lines(path, Brief(), start, end)
+            yield from lines(path, BriefReader(), start, end)
             return
         part.written.seek(0)
         with suppress(EOFError):
@@ -114,6 +114,6 @@ def _finished(part: _Part, path: Path, start: int, end: int) -> Iterator[Line[tu
 def write_part(path: str, start: str, end: str) -> None:
     """What such a process does."""
     gc.disable()
-    found = lines(Path(path), Brief(), int(start), int(end))
+    found = lines(Path(path), BriefReader(), int(start), int(end))
     while some := list(islice(found, _SOME)):
         sys.stdout.buffer.write(pickle.dumps(some))

@@ -1,27 +1,20 @@
-"""What a trial leaves behind, and the line that says so.
-
-Imports neither torch nor ray, so that scoring can read records anywhere.
-"""
+"""What a trial leaves behind: a frozen value with its raw numbers, checked when it is made."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import orjson
-
+from pacer.target import Target
+from scoring.records.key import TrialKey
 from scoring.records.layout import Layout
+from scoring.records.protocol import ON_CLOCK
 
-SCHEMA = 1
-
-DIGITS = 32
-"""Hexadecimal digits of a digest."""
+SCHEMA = 2
+"""The version of a record's fields. Whoever adds, renames or drops one raises it and adds to migrations.py."""
 
 
 class Outcome(StrEnum):
@@ -131,7 +124,7 @@ class Record:
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
-            raise ValueError(f"record of schema {self.schema}, this version reads {SCHEMA}")
+            raise ValueError(f"a record of schema {self.schema}, expected {SCHEMA}")
         for before, after in zip(self.evaluations, self.evaluations[1:], strict=False):
             if after.time_s < before.time_s or after.step < before.step:
                 raise ValueError(f"evaluations go back in time: {before} then {after}")
@@ -140,9 +133,9 @@ class Record:
                 raise ValueError(f"{evaluation}: a value is a finite number or None")
 
     @property
-    def key(self) -> tuple[str | int, ...]:
-        """What identifies a trial: a second record with the same key repeats the first."""
-        return (
+    def key(self) -> TrialKey:
+        """What identifies the trial: a second record with the same key repeats the first."""
+        return TrialKey(
             self.suite, self.workload, self.workload_hash, self.submission, self.submission_hash,
             self.ruleset, self.seed, self.study, self.trial, self.fingerprint,
         )  # fmt: skip
@@ -159,9 +152,7 @@ class Record:
 
     def meets(self, value: float | None) -> bool:
         """Whether a value of the metric meets the target, if there are both."""
-        if value is None or self.target is None:
-            return False
-        return value >= self.target if self.higher_is_better else value <= self.target
+        return Target(self.target, self.higher_is_better).met(value)
 
     @property
     def contention_share(self) -> float | None:
@@ -178,11 +169,7 @@ class Record:
     @property
     def submission_s(self) -> float:
         """Submission time used by the trial."""
-        return sum(seconds for account, seconds in self.ledger if account in ("setup", "training"))
-
-
-ABSENT: Mapping[str, Any] = {"contention_s": None, "skipped": 0, "devices": 1, "machines": 1, "compiled": False}
-"""What a record's line leaves out, being so in many, and in all of earlier versions."""
+        return sum(seconds for account, seconds in self.ledger if account in ON_CLOCK)
 
 
 CONTENTION_SHARE = 0.1
@@ -194,118 +181,3 @@ _NOISE_S = 0.1  # the system counts in ticks of 10 ms, and each evaluation ends 
 def finite(value: float) -> float | None:
     """The number, None where it is not finite: what records and boards hold for it."""
     return float(value) if math.isfinite(value) else None
-
-
-def to_json(record: Record) -> str:
-    """One line of strict JSON (no NaN), with a digest of itself at its end."""
-    # vars, as dataclasses.asdict copies every number: four times the time, and evaluations may go into millions.
-    nested = {
-        "evaluations": [vars(e) for e in record.evaluations],
-        "failure": record.failure and vars(record.failure),
-    }
-    fields = vars(record) | nested
-    for name, value in ABSENT.items():
-        if fields[name] == value:
-            del fields[name]
-    fields["evaluations"] = [{_IN_LINES.get(k, k): v for k, v in e.items()} for e in fields["evaluations"]]
-    fields = {_IN_LINES.get(name, name): value for name, value in fields.items()}
-    text = json.dumps(fields, allow_nan=False, separators=(",", ":"))
-    return f'{text[:-1]},"digest":"{_digest(text)}"}}'
-
-
-def from_json(line: str | bytes) -> Record:
-    """The record of one line. Raises ValueError where the line is not one, or is not as it was written."""
-    text = (line.encode() if isinstance(line, str) else line).strip()
-    data = _parsed(text)
-    try:
-        if (digest := data.pop("digest", None)) is not None:
-            checked(text, digest)
-        data = renamed(data)
-        data["evaluations"] = tuple(Evaluation(**renamed(e)) for e in data["evaluations"])
-        data["ledger"] = tuple((account, seconds) for account, seconds in data["ledger"])
-        return Record(**typed(data))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"not a record of this version: {error}") from error
-
-
-def checked(text: bytes, digest: str) -> str:
-    """The digest of a whole line. Raises ValueError unless the one at its end, `digest`, is that of the rest."""
-    tail = f',"digest":"{digest}"}}'.encode()
-    whole = hashlib.sha256(memoryview(text)[: -len(tail)])
-    content = whole.copy()
-    content.update(b"}")
-    if content.hexdigest()[:DIGITS] != digest or not text.endswith(tail):
-        raise ValueError("its content was changed after it was written")
-    whole.update(tail)
-    return whole.hexdigest()[:DIGITS]
-
-
-def _parsed(text: bytes) -> Any:
-    """The JSON of a line by orjson, in a fifth of the time that json takes; by json where only that reads it as it
-    was written: half a surrogate pair, a seed of more than 64 bits."""
-    try:
-        data = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return json.loads(text)
-    return json.loads(text) if isinstance(data, dict) and isinstance(data.get("seed"), float) else data
-
-
-_IN_LINES = {"contention_s": "others_s", "extra_metrics": "beside"}
-_IN_RECORDS = {old: new for new, old in _IN_LINES.items()}
-
-
-def renamed(data: dict[str, Any]) -> dict[str, Any]:
-    """The same by the names of today's fields."""
-    return {_IN_RECORDS.get(name, name): value for name, value in data.items()}
-
-
-def typed(data: dict[str, Any]) -> dict[str, Any]:
-    """The same, with the types of a Record's fields, evaluations and ledger aside."""
-    data["outcome"] = Outcome(data["outcome"])
-    data["guards"] = None if data.get("guards") is None else tuple(data["guards"])
-    data["failure"] = Failure(**data["failure"]) if data["failure"] else None
-    return data
-
-
-def _digest(text: str) -> str:
-    """32 hex digits over a record's other content."""
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
-
-
-def deciding(values: Sequence[float | None], target: float | None, *, higher_is_better: bool) -> int:
-    """The place of the first value that meets the target, or of the last but one."""
-    if target is not None:
-        for place, value in enumerate(values):
-            if value is not None and (value >= target if higher_is_better else value <= target):
-                return place
-    return max(0, len(values) - 2)
-
-
-def _totals(ledger: Iterable[tuple[str, float]]) -> dict[str, float]:
-    totals: dict[str, float] = defaultdict(float)
-    for account, seconds in ledger:
-        totals[account] += seconds
-    return totals
-
-
-def compact(record: Record) -> Record:
-    """What a board needs of a record: the deciding evaluations, the ledger's totals, times to a tenth of a ms."""
-    values = [e.value for e in record.evaluations]
-    place = deciding(values, record.target, higher_is_better=record.higher_is_better)
-    totals = _totals(record.ledger)
-    failure = record.failure and replace(record.failure, traceback=None)
-    contention_s = None if record.contention_s is None else round(record.contention_s, 4)
-    return replace(
-        record,
-        evaluations=tuple(
-            replace(e, time_s=round(e.time_s, 4), extra_metrics={}) for e in record.evaluations[place : place + 2]
-        ),
-        skipped=record.skipped + place,
-        ledger=tuple((account, round(seconds, 4)) for account, seconds in totals.items()),
-        failure=failure,
-        contention_s=contention_s,
-        **{name: round(getattr(record, name), 4) for name in _SECONDS},
-    )
-
-
-_SECONDS = ("budget_s", "evaluation_period_s", "wall_s", "started", "clock_started", "ended")

@@ -13,14 +13,12 @@ from typing import TypeVar
 from filelock import FileLock
 
 from pacer.errors import RecordsError
-from scoring.records.brief import Stored, at, itself, whole_line
+from scoring.records.brief import Stored, at, itself
+from scoring.records.codec import from_json, from_line, to_json
+from scoring.records.compact import compact
+from scoring.records.key import TrialKey
 from scoring.records.lines import Line, brief_lines, lines
-from scoring.records.record import (
-    Record,
-    compact,
-    from_json,
-    to_json,
-)
+from scoring.records.record import Record
 
 _T = TypeVar("_T")
 
@@ -62,7 +60,7 @@ class RecordStore:
     def read(self) -> tuple[list[Record], list[str]]:
         """All records, the first of each key, and a warning for each line that is not one."""
         warnings: list[str] = []
-        records: dict[tuple[str | int, ...], Record] = {}
+        records: dict[TrialKey, Record] = {}
         for path in (self.archive, self.path):
             for _, record in _made(path, lines(path, from_json), warnings):
                 records.setdefault(record.key, record)
@@ -84,8 +82,8 @@ class RecordStore:
     def scan(self, warnings: list[str]) -> Iterator[Stored]:
         """One by one what `brief` lists, with all cores where there are very many. Adds to `warnings` as it goes;
         holds the keys that it has seen."""
-        seen: set[tuple[str | int, ...]] = set()
-        for path, found in ((self.archive, lines(self.archive, whole_line)), (self.path, brief_lines(self.path))):
+        seen: set[TrialKey] = set()
+        for path, found in ((self.archive, lines(self.archive, from_line)), (self.path, brief_lines(self.path))):
             for offset, (record, name) in _made(path, found, warnings):
                 if record.key not in seen:
                     seen.add(record.key)

@@ -18,6 +18,8 @@ from submissions.base import Batches, Submission, Training, WorkloadView
 from submissions.space import Points, Space
 from workloads.base import Workload
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 _PURPOSES = 3  # of keys in a step
 _WRAPPERS = ("module", "_orig_mod")  # of DistributedDataParallel and AveragedModel, and of torch.compile
 

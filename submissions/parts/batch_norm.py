@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 
 def norms(model: nn.Module) -> list[_BatchNorm]:
     """The model's BatchNorm layers."""

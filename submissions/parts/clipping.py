@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch.optim import Optimizer
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 
 def clip_coordinates(optimizer: Optimizer, share: float) -> Optimizer:
     """Cuts the largest coordinates of the whole gradient, a `share` of all, down to the size of the least of them.

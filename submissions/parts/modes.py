@@ -9,6 +9,8 @@ from torch.optim import Optimizer
 
 from submissions.parts.batch_norm import reestimate, remember_inputs
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 _BATCHES_FOR_STATISTICS = 8
 
 

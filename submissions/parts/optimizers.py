@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from torch import nn
 from torch.optim import SGD, NAdam, Optimizer
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 
 def nadamw(model: nn.Module, hp: SimpleNamespace) -> Optimizer:
     """The update rule of the reference, at a point of ADAM_SPACE."""

@@ -12,6 +12,8 @@ from submissions.base import Training
 from submissions.parts.batch_norm import frozen_statistics
 from workloads.base import Batch
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 
 @contextmanager
 def ascended(model: nn.Module, parameters: Sequence[nn.Parameter], scale: Tensor | float) -> Iterator[None]:

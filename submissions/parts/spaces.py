@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from submissions.space import Choice, LogUniform
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 WARMUP = Choice(0.02, 0.05, 0.1)
 """Shares of the horizon over which the learning rate may rise."""
 

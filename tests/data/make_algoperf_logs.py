@@ -35,7 +35,7 @@ def thin(path: Path, facts: Leaderboard) -> str:
 
     def met(row: dict[str, str]) -> bool:
         number = float(row[value] or "nan")
-        return number >= workload.target if workload.higher_is_better else number <= workload.target
+        return workload.reaches(number)
 
     out = io.StringIO()
     writer = csv.DictWriter(out, (*kept, *TOTALS), lineterminator="\n")

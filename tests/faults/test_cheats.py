@@ -14,20 +14,26 @@ import pytest
 import torch
 
 from harness.player import weights
+from harness.protocol.ending import ByClock, EverySteps
 from harness.protocol.trial import Trial
 from harness.system import sandbox
 from harness.system.processes import ProcessTree, children
 from harness.trial import evaluator as judge_module
 from harness.trial import referee as trial_module
+from harness.trial import resume
 from harness.trial.referee import run_trial
 from scoring.records import Outcome, Record
+from scoring.records.protocol import Guard
 from submissions.registry import SubmissionRef
 from tests.faults.probe import STILL, probe
 
 Run = Callable[..., Record]
 
+REACHABLE = EverySteps(every=20, last=60, budget_s=10.0)
+"""A trial that would end at the target."""
+
 pytestmark = pytest.mark.skipif(
-    set(sandbox.available()) != set(sandbox.Guard), reason="this kernel has not all the guards; boards say so"
+    set(sandbox.available()) != set(Guard), reason="this kernel has not all the guards; boards say so"
 )
 
 
@@ -227,8 +233,9 @@ F.cross_entropy = lambda *a, **k: torch.zeros(())
     "our modules": """
 from scoring import records
 from harness.player import player
-from harness.trial import clock, player_process, referee
-referee._decide = lambda *a: "reached"
+from harness.protocol import ending
+from harness.trial import clock, player_process
+ending.EverySteps.outcome = lambda *a, **k: "reached"
 clock.Stopwatch.submission_s = lambda self: 0.0
 records.Record = dict
 player._check_places = lambda *a: None
@@ -239,8 +246,8 @@ player._check_places = lambda *a: None
 @pytest.mark.parametrize("what", PATCHES)
 def test_patching_its_own_process_gains_nothing(what: str, run_source: Run, tally: Counter[str]) -> None:
     slow = "import time\ntime.sleep(0.2)"
-    honest = run_source(probe(configure=slow, update=STILL), stop_at_target=True)
-    patched = run_source(probe(configure=f"{slow}\n{PATCHES[what]}", update=STILL), stop_at_target=True)
+    honest = run_source(probe(configure=slow, update=STILL), ending=REACHABLE)
+    patched = run_source(probe(configure=f"{slow}\n{PATCHES[what]}", update=STILL), ending=REACHABLE)
     same = [e.value for e in patched.evaluations] == [e.value for e in honest.evaluations]
     broke = patched.outcome is Outcome.ERROR
     tried(tally, "gained nothing", (same or broke) and patched.submission_s > 0.2 and patched.crossing is None)
@@ -423,7 +430,7 @@ def test_half_a_message_does_not_hold_the_referee(run_source: Run, tally: Counte
 
 def test_going_back_in_steps_is_noticed(run_source: Run, tally: Counter[str]) -> None:
     body = "if training.step == 30:\n    training.step = 2\nreturn training.loss(batch).detach()"
-    record = run_source(probe(update=body), max_steps=None, evaluate_every=None, evaluation_period_s=0.05)
+    record = run_source(probe(update=body), ending=ByClock(budget_s=10.0, period_s=0.05))
     caught = record.outcome is Outcome.ERROR and "back" in record.failure.message
     tried(tally, "detected", caught)
 
@@ -441,7 +448,10 @@ def test_more_evaluations_are_not_to_be_had(run_source: Run, tally: Counter[str]
     top = FIND + "\nfrom multiprocessing.connection import Connection"
     body = f"find().send_bytes(b'{BORDER % (20, 20, 'false')}')\nreturn training.loss(batch).detach()"
     record = run_source(probe(top=top, after_eval=body))
-    tried(tally, "detected", record.outcome is Outcome.ERROR and record.failure.kind == "ProtocolError")
+    assert record.outcome is Outcome.ERROR
+    caught = (record.failure.kind, record.failure.message)
+    expected = ("ProtocolError", "the player asked for an evaluation at step 20, before one was due")
+    tried(tally, "detected", caught == expected and len(record.evaluations) == 1)
 
 
 # ---- Checkpoints.
@@ -486,8 +496,8 @@ def test_a_state_without_end_is_not_kept(order: Trial, tmp_path: Path, tally: Co
     save = "return {'large': torch.zeros(2 ** 24, dtype=torch.uint8), **super().state_dict(training)}"
     lie = "import json\njson.loads = lambda text, real=json.loads: real(text) | {'most': 2 ** 40}"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial_module, "_LARGEST_BYTES", 2**20)
-        patch.setattr(trial_module, "_LARGEST_WEIGHTS", 1)
+        patch.setattr(resume, "_LARGEST_BYTES", 2**20)
+        patch.setattr(resume, "_LARGEST_WEIGHTS", 1)
         for configure, outcome in (("pass", Outcome.COMPLETE), (lie, Outcome.ERROR)):
             text = probe(configure=configure, state_dict=save)
             ref = SubmissionRef(name="probe", text=text, filename="probe.py")

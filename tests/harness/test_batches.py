@@ -74,3 +74,20 @@ def test_groups_do_not_depend_on_the_sizes_asked_for() -> None:
         source = EpochBatches({"x": np.arange(40)}, collate, 3, lengths, 10)
         seen.append(np.concatenate([source.next(size).index.numpy() for size in sizes]).tolist())
     assert seen[0] == seen[1] == seen[2]
+
+
+@pytest.mark.parametrize("lengths", [None, np.arange(10) % 3])
+@pytest.mark.parametrize("taken", range(6))
+def test_what_goes_on_has_the_same_order_beyond_the_end_of_an_epoch(taken: int, lengths: np.ndarray | None) -> None:
+    """The permutations of the epochs that are still to come are those of the run that was not interrupted."""
+
+    def made() -> EpochBatches:
+        return EpochBatches(ARRAYS, collate, 0, lengths, 2)
+
+    whole, before, after = made(), made(), made()
+    expected = [whole.next(4).targets.tolist() for _ in range(taken + 9)][taken:]
+    for _ in range(taken):
+        before.next(4)
+    after.load_state_dict(before.state_dict())
+    assert [after.next(4).targets.tolist() for _ in range(9)] == expected
+    assert after.examples == whole.examples

@@ -35,7 +35,8 @@ class Interrupted(Exception):
 def saving(order: Trial, tmp_path: Path) -> Trial:
     """A trial of twelve steps that is saved at each of its borders, every four steps."""
     path = tmp_path / "trial.checkpoint"
-    return replace(order, max_steps=12, evaluate_every=4, checkpoint=path, checkpoint_every_s=0.0)
+    ending = replace(order.ending, every=4, last=12)
+    return replace(order, ending=ending, checkpoint=path, checkpoint_every_s=0.0)
 
 
 def interrupted(order: Trial, after: int = 1) -> None:
@@ -84,12 +85,19 @@ def test_every_workload_goes_on_bit_for_bit(workload: str, name: str, saving: Tr
     check_neutral(replace(saving, workload=workload, submission=resolve(name)))
 
 
+def test_the_data_order_goes_on_beyond_the_end_of_an_epoch(saving: Trial) -> None:
+    """Two batches an epoch: given up after two of six epochs, a trial draws the others alike."""
+    text = probe(select="return batches.next(2000)")
+    assert registry.find("smoke", saving.workload).train_examples == 5000
+    check_neutral(replace(saving, submission=SubmissionRef(name="probe", text=text, filename="probe.py")))
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("workload", [workload.name for workload in registry.suite("mini")])
 @pytest.mark.parametrize("name", known())
 def test_every_pair_of_the_mini_suite_goes_on_bit_for_bit(name: str, workload: str, saving: Trial) -> None:
     order = replace(saving, suite="mini", workload=workload, submission=resolve(name))
-    check_neutral(replace(order, budget_s=1000.0, evaluation_period_s=1000.0))
+    check_neutral(replace(order, ending=replace(order.ending, budget_s=1000.0)))
 
 
 @pytest.mark.parametrize("ruleset", ["self", "external"])

@@ -63,7 +63,7 @@ def test_leaderboard_prints_a_table(results: Path, capsys: pytest.CaptureFixture
         (["bench", "--workloads", "nope"], 2, "name one of: "),
         (["bench", "--suite", "nope"], 2, "name one of: smoke, mini, base"),
         (["bench", "--submission", "nope"], 2, "known: adabelief"),
-        (["bench", "--submission", "adamw@tuned"], 2, "expected @literature or @calibrated"),
+        (["bench", "--submission", "adamw@best"], 2, "expected @literature or @tuned"),
         (["calibrate", "--submission", "nope"], 2, "known: adabelief"),
         (["calibrate", "--submission", "torch.optim:SGD"], 2, "write the point into the line itself"),
         (["claims", "--results", "/nonexistent"], 1, "make bench"),

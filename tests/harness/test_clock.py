@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.trial.clock import Account, Stopwatch
+from harness.trial.clock import CLOCK_GRACE_S, CLOCK_TOLERANCE, Stopwatch, adds_up
+from scoring.records.protocol import Account
 
 
 class FakeTime:
@@ -64,3 +65,50 @@ def test_switching_to_the_running_account_starts_no_new_interval() -> None:
     watch.switch(Account.TRAINING)
     now.now += 1.0
     assert watch.ledger() == (("training", 2.0),)
+
+
+def test_a_trial_that_goes_on_has_the_time_before_in_its_ledger_and_on_its_clock() -> None:
+    now = FakeTime()
+    watch = Stopwatch(Account.START, now)
+    now.now += 1.0
+    watch.switch(Account.CHECKPOINT)
+    now.now += 2.0
+    before = (("start", 9.0), ("setup", 3.0), ("training", 4.0), ("evaluation", 5.0))
+    watch.resume(before)
+    watch.switch(Account.TRAINING)
+    now.now += 0.5
+    assert watch.ledger() == (*before, ("start", 1.0), ("checkpoint", 2.0), ("training", 0.5))
+    assert watch.submission_s() == 3.0 + 4.0 + 0.5
+
+
+@pytest.mark.parametrize(
+    ("took_s", "off_s", "on_s"),
+    [(0.5, 0.5, 0.0), (2.0, 2.0, 0.0), (2.5, 2.0, 0.5), (10.0, 2.0, 8.0)],
+)
+def test_what_takes_longer_than_allowed_is_on_the_clock(took_s: float, off_s: float, on_s: float) -> None:
+    now = FakeTime()
+    watch = Stopwatch(Account.CHECKPOINT, now)
+    now.now += took_s
+    watch.overdrawn(2.0, Account.TRAINING)
+    now.now += 1.0
+    ledger = watch.ledger()
+    assert watch.submission_s() == on_s
+    assert sum(seconds for account, seconds in ledger if account == "training") == on_s
+    assert sum(seconds for account, seconds in ledger if account == "checkpoint") == off_s + 1.0
+
+
+def test_time_is_overdrawn_once() -> None:
+    now = FakeTime()
+    watch = Stopwatch(Account.CHECKPOINT, now)
+    now.now += 3.0
+    watch.overdrawn(2.0, Account.TRAINING)
+    watch.overdrawn(2.0, Account.TRAINING)
+    assert watch.ledger() == (("checkpoint", 2.0), ("training", 1.0), ("checkpoint", 0.0))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(("wall_s", "apart_s"), [(1.0, CLOCK_GRACE_S), (100.0, 100.0 * CLOCK_TOLERANCE)])
+def test_a_ledger_may_miss_a_hundredth_or_a_moment(sign: int, wall_s: float, apart_s: float) -> None:
+    assert adds_up(wall_s, wall_s)
+    assert adds_up(wall_s + 0.999 * sign * apart_s, wall_s)
+    assert not adds_up(wall_s + 1.001 * sign * apart_s, wall_s)

@@ -174,7 +174,7 @@ def test_trials_lie_on_two_nodes_and_outlive_one(tmp_path: Path) -> None:
 
 def test_the_commands_of_the_readme(tmp_path: Path) -> None:
     """As they stand there, with another port, two nodes on one machine, and a bench of seconds."""
-    section = (ROOT / "README.md").read_text().split("## On a cluster")[1].split("\n## ")[0]
+    section = (ROOT / "docs" / "cluster.md").read_text()
     lines = [line.split("  #")[0].strip() for line in section.split("```sh\n")[1].split("```")[0].splitlines()]
     small = f"SUITE=smoke WORKLOADS=shakespeare_gpt SUBMISSIONS=nadamw,nesterov STUDIES=1 RESULTS={tmp_path}"
     with Nodes() as nodes:

@@ -75,7 +75,7 @@ def test_a_trial_beside_another_process_says_so(order: Trial) -> None:
             before = machine.core_worked_s(place.core)
             time.sleep(0.5)
             assert machine.core_worked_s(place.core) - before > 0.2
-            shared = run_trial(replace(order, stop_at_target=False, max_steps=200, evaluate_every=50), [place])
+            shared = run_trial(replace(order, ending=replace(order.ending, every=50, last=200)), [place])
     assert shared.contention_share > 0.2
     assert from_json(to_json(shared)) == shared
 

@@ -16,7 +16,7 @@ from harness.runs.bench_report import BenchReport
 from harness.runs.decide import Until, until_decided
 from harness.system import machine
 from pacer.errors import UsageError
-from scoring.board import build_board, p_first_ahead
+from scoring.board import BoardQuery, build_board, p_first_ahead
 from scoring.records import RecordStore
 from tests.scoring.build import record, table
 
@@ -110,8 +110,10 @@ def test_settings_that_mean_nothing_are_refused(setting: dict[str, float]) -> No
 
 def test_the_probability_is_the_boards() -> None:
     records = table({"nadamw": {"a": LEVEL}, "adamw": {"a": [9.0, 9.5, 10.5]}, "adam": {"a": [10.2, 9.2, 11.0]}})
-    rows = build_board(records, suite="mini").rows
+    rows = build_board(records, BoardQuery(suite="mini")).rows
     for upper, lower in pairwise(rows):
-        ahead = p_first_ahead(records, upper.submission, lower.submission, suite="mini")
+        ahead = p_first_ahead(records, upper.submission, lower.submission, BoardQuery(suite="mini"))
         assert ahead == upper.p_ahead_of_next
-        assert p_first_ahead(records, lower.submission, upper.submission, suite="mini") == pytest.approx(1 - ahead)
+        assert p_first_ahead(
+            records, lower.submission, upper.submission, BoardQuery(suite="mini")
+        ) == pytest.approx(1 - ahead)

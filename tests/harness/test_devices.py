@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from harness.player.weights import Weights
+from harness.protocol.ending import ByClock, EverySteps
 from harness.protocol.trial import Trial
 from harness.system import machine
 from harness.system.machine import Device
@@ -74,10 +75,7 @@ def short(order: Trial) -> Trial:
     return replace(
         order,
         submission=of_source(probe()),
-        max_steps=8,
-        evaluate_every=4,
-        budget_s=300.0,
-        evaluation_period_s=300.0,
+        ending=EverySteps(every=4, last=8, budget_s=300.0, stop_at_target=False),
     )
 
 
@@ -92,10 +90,10 @@ def run_both(short: Trial) -> Callable[..., tuple[Record, Record]]:
     return run
 
 
-@pytest.mark.parametrize("workload", [*SMOKE, *MINI], ids=lambda workload: f"{workload.scale}-{workload.name}")
+@pytest.mark.parametrize("workload", [*SMOKE, *MINI], ids=lambda workload: f"{workload.suite}-{workload.name}")
 def test_two_ranks_follow_one(workload: Workload, short: Trial) -> None:
     """With BatchNorm, whose statistics are a device's own, the one device has the batch in the same two parts."""
-    short = replace(short, suite=workload.scale, workload=workload.name)
+    short = replace(short, suite=workload.suite, workload=workload.name)
     split = bool(norms(workload.model()))
     alone = replace(short, submission=of_source(probe(select=GHOST, update=TWICE))) if split else short
     one, two = run_trial(alone), run_trial(replace(short, layout=TWO))
@@ -175,7 +173,8 @@ def test_whatever_is_done_with_gradients_is_the_same(kind: str, run_both: Callab
 )
 def test_submissions_follow_themselves(name: str, short: Trial) -> None:
     """Those that divide by the size of single gradients, as most do, enlarge the rounding of the smallest ones."""
-    order = replace(short, workload="satellite_vit", submission=resolve(name), max_steps=12, evaluate_every=6)
+    order = replace(short, workload="satellite_vit", submission=resolve(name))
+    order = replace(order, ending=replace(short.ending, every=6, last=12))
     one, two = run_trial(order), run_trial(replace(order, layout=TWO))
     assert losses(two) == pytest.approx(losses(one), rel=0.01)
     assert [e.examples for e in two.evaluations] == [e.examples for e in one.evaluations]
@@ -255,7 +254,7 @@ def test_a_rank_that_hangs_is_named(hook: str, short: Trial) -> None:
     hang = f"if ranks.rank() == 1: import time; time.sleep(1000)\nreturn super().{hook}({ARGUMENTS[hook]})"
     text = probe("from submissions import ranks", **{hook: hang})
     record = run_trial(
-        replace(short, submission=of_source(text), layout=TWO, budget_s=0.5, evaluation_period_s=0.3)
+        replace(short, submission=of_source(text), layout=TWO, ending=replace(short.ending, budget_s=0.5))
     )
     assert record.outcome is Outcome.BUDGET
     assert record.failure.message.startswith("rank 1 of 2 did not come back")
@@ -289,7 +288,7 @@ def test_the_slowest_rank_counts(short: Trial) -> None:
 
 
 def test_the_clock_stops_all_ranks_after_one_step(short: Trial) -> None:
-    timed = replace(short, max_steps=None, evaluate_every=None, budget_s=1.0, evaluation_period_s=0.2)
+    timed = replace(short, ending=ByClock(budget_s=1.0, period_s=0.2, stop_at_target=False))
     record = run_trial(replace(timed, layout=TWO))
     assert record.outcome is Outcome.BUDGET
     assert len(record.evaluations) >= 3
@@ -299,7 +298,8 @@ def test_the_clock_stops_all_ranks_after_one_step(short: Trial) -> None:
 @pytest.mark.parametrize("workload", ["satellite_vit", pytest.param("mnist_resnet", marks=pytest.mark.slow)])
 def test_two_ranks_go_on_bit_for_bit(workload: str, name: str, short: Trial, tmp_path: Path) -> None:
     path = tmp_path / "trial.checkpoint"
-    saving = replace(short, max_steps=12, checkpoint=path, checkpoint_every_s=0.0, layout=TWO)
+    saving = replace(short, checkpoint=path, checkpoint_every_s=0.0, layout=TWO)
+    saving = replace(saving, ending=replace(short.ending, last=12))
     check_neutral(replace(saving, workload=workload, submission=resolve(name)))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from harness.player import devices
+from harness.protocol.ending import EverySteps
 from harness.protocol.trial import Trial
 from harness.system import machine
 from harness.trial import evaluator as judge_module
@@ -136,7 +137,7 @@ def test_a_copy_of_a_compiled_model_computes_with_its_own_weights() -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_compiled_trial_follows_one_that_is_not(count: int, order: Trial) -> None:
     order = replace(order, submission=resolve("torch.optim:SGD(lr=0.05)@constant"), layout=Layout(devices=count))
-    order = replace(order, max_steps=8, evaluate_every=4, budget_s=100.0, evaluation_period_s=100.0)
+    order = replace(order, ending=EverySteps(every=4, last=8, budget_s=100.0, stop_at_target=False))
     plain, compiled = run_trial(order), run_trial(replace(order, layout=replace(order.layout, compiled=True)))
     assert compiled.outcome is Outcome.COMPLETE, compiled.failure
     expected = [e.train_loss for e in plain.evaluations]

@@ -154,7 +154,9 @@ needs_gpu = pytest.mark.skipif(not FOUND, reason="there is no GPU here")
 @pytest.mark.parametrize("workload", [workload.name for workload in registry.suite("smoke")])
 def test_every_workload_trains_on_a_gpu(workload: str, order: Trial) -> None:
     with machine.exclusive_devices(1) as places:
-        record = run_trial(replace(order, workload=workload, max_steps=20, evaluate_every=10), places)
+        record = run_trial(
+            replace(order, workload=workload, ending=replace(order.ending, every=10, last=20)), places
+        )
     assert record.outcome is Outcome.COMPLETE, record.failure
     assert record.evaluations[-1].train_loss < record.evaluations[0].train_loss * 1.5
     assert FOUND[0].name in record.device
@@ -162,7 +164,7 @@ def test_every_workload_trains_on_a_gpu(workload: str, order: Trial) -> None:
 
 @needs_gpu
 def test_a_gpu_follows_a_core(order: Trial) -> None:
-    order = replace(order, max_steps=8, evaluate_every=4)
+    order = replace(order, ending=replace(order.ending, every=4, last=8))
     with machine.exclusive_devices(1) as places:
         there = run_trial(order, places)
     here = run_trial(order)
@@ -173,6 +175,7 @@ def test_a_gpu_follows_a_core(order: Trial) -> None:
 
 @needs_gpu
 def test_a_trial_on_a_gpu_goes_on_bit_for_bit(order: Trial, tmp_path: Path) -> None:
-    saving = replace(order, max_steps=12, evaluate_every=4, checkpoint=tmp_path / "c", checkpoint_every_s=0.0)
+    order = replace(order, ending=replace(order.ending, every=4, last=12))
+    saving = replace(order, checkpoint=tmp_path / "c", checkpoint_every_s=0.0)
     with machine.exclusive_devices(1):
         check_neutral(saving)

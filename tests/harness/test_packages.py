@@ -58,7 +58,7 @@ def test_a_trial_has_what_its_submission_asks_for(tmp_path: Path, wheel: Path, o
     assert not (place / "torch").exists()
     assert packages.install(ref, data) == place
     assert importlib.util.find_spec("pacer_probe_words") is None
-    record = run_trial(replace(order, submission=ref, data=data, max_steps=2, evaluate_every=2))
+    record = run_trial(replace(order, submission=ref, data=data, ending=replace(order.ending, every=2, last=2)))
     assert record.failure is None
 
 

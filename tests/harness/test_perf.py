@@ -108,7 +108,7 @@ def test_a_trial_that_breaks_is_named(broken: int, monkeypatch: pytest.MonkeyPat
     """Whichever it is: the one that is given up, or the one that is taken up again."""
     ran = [timed_trial((9.0, 0.1))] * broken + [record(message="no", outcome="error")]
     monkeypatch.setattr(perf, "run_trial", lambda trial, devices: ran.pop(0))
-    trial = perf._loop(tmp_path, registry.find("smoke", "mnist_mlp"), 8)
+    trial = perf._loop(Settings(data=tmp_path, results=tmp_path), registry.find("smoke", "mnist_mlp"), 8)
     with pytest.raises(PerfError, match=r"the reference's trial broke .*no"):
         perf._interrupted(trial, Device(core=0))
 
@@ -117,7 +117,7 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint(monkeypatch: pytest.Mo
     resumed = replace(timed_trial((9.0, 0.1)), resumed=1)
     ran = [timed_trial((9.0, 0.1)), resumed, timed_trial((9.0, 0.1)), timed_trial((9.0, 0.1))]
     monkeypatch.setattr(perf, "run_trial", lambda trial, devices: ran.pop(0))
-    trial = perf._loop(tmp_path, registry.find("smoke", "mnist_mlp"), 8)
+    trial = perf._loop(Settings(data=tmp_path, results=tmp_path), registry.find("smoke", "mnist_mlp"), 8)
     assert perf._interrupted(trial, Device(core=0)) == resumed
     with pytest.raises(PerfError, match="began anew"):
         perf._interrupted(trial, Device(core=0))

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.protocol.ending import EverySteps
 from harness.protocol.plan import Recorded, plan
 from harness.protocol.settings import Settings
-from harness.protocol.trial import Trial
+from harness.protocol.trial import Trial, over_horizon
+from harness.protocol.trial_id import TrialId
+from scoring.records import TrialKey
+from scoring.records.layout import SINGLE, Layout
+from scoring.stopping import Until
 from submissions.registry import SubmissionRef, resolve
 from workloads import registry
 from workloads.base import Workload
@@ -100,8 +105,8 @@ def test_recorded_keys_count_where_they_are_asked_for() -> None:
     for place, other in enumerate(("base", "w", "0", "x", "0", "self", 1, 2, 2, "there")):
         strange = list(keys(trials)[1])
         strange[place] = other
-        known.add(tuple(strange))
-        assert tuple(strange) not in known
+        known.add(TrialKey(*strange))
+        assert TrialKey(*strange) not in known
     assert len(known) == before
 
 
@@ -114,3 +119,30 @@ def test_a_plan_is_a_sequence_of_trials_that_are_made_when_asked_for() -> None:
     assert made.sizes() == {
         w.name: (4, next(t.budget_s for t in make() if t.workload == w.name)) for w in WORKLOADS
     }
+
+
+def test_a_trial_is_ordered_with_the_settings_and_what_is_special_about_it() -> None:
+    asked = settings(seed=4, ruleset="external", results=Path("kept"), checkpoint_s=7.0, layout=Layout(devices=2))
+    ending = over_horizon(WORKLOADS[0], 50.0, stop_at_target=False)
+    trial = Trial.of(asked, WORKLOADS[0], SUBMISSIONS[1], ending)
+    assert trial.id == TrialId(WORKLOADS[0].name, "adamw", 0, 0)
+    assert (trial.suite, trial.seed, trial.ruleset, trial.data) == ("smoke", 4, "external", Path("/data"))
+    assert (trial.limits, trial.layout, trial.checkpoint_every_s) == (asked.limits, Layout(devices=2), 7.0)
+    assert trial.hidden == (Path("kept").absolute(),)
+    assert (trial.hp, trial.checkpoint, trial.code) == (None, None, None)
+    special = {"seed": 9, "study": 1, "trial": 2, "ruleset": "self", "hp": {"lr": 0.1}, "layout": SINGLE}
+    other = Trial.of(asked, WORKLOADS[0], SUBMISSIONS[1], ending, **special)
+    assert other == replace(trial, **special)
+
+
+def test_a_run_over_the_horizon_is_evaluated_as_often_as_the_workload_says() -> None:
+    workload = replace(WORKLOADS[0], step_hint=90, evaluations=20)
+    assert over_horizon(workload, 5.0) == EverySteps(every=4, last=90, budget_s=5.0)
+    assert over_horizon(replace(workload, step_hint=5), 5.0) == EverySteps(every=1, last=5, budget_s=5.0)
+
+
+def test_a_stop_rule_changes_how_a_trial_ends_and_nothing_else() -> None:
+    trial = make()[0]
+    ruled = trial.under(Until(3.0))
+    assert ruled.ending == replace(trial.ending, stop_rule=Until(3.0))
+    assert replace(ruled, ending=trial.ending) == trial

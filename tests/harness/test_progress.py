@@ -89,7 +89,10 @@ def test_a_trial_that_was_lost_changes_no_estimate_but_the_count() -> None:
 
 def test_budgets_that_differ_count_by_their_mean() -> None:
     first, *others = [trial for trial in trials() if trial.workload == FIRST]
-    listed = [replace(first, budget_s=10.0), *(replace(trial, budget_s=40.0) for trial in others)]
+    listed = [
+        replace(first, ending=replace(first.ending, budget_s=10.0)),
+        *(replace(trial, ending=replace(trial.ending, budget_s=40.0)) for trial in others),
+    ]
     progress = TrialProgress(listed, 1, Console(file=io.StringIO()))
     assert progress.seconds_left() == pytest.approx(3 * (0.5 * 30.0 + 1.0))
 

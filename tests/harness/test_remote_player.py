@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.cluster.nodes import side_by_side
+from harness.protocol.ending import ByClock, EverySteps
 from harness.protocol.trial import Trial
 from harness.system.machine import Device
 from harness.trial import remote_host
@@ -85,7 +86,7 @@ def run(post: Callable[[], Process]) -> Callable[..., Record]:
 
 @pytest.fixture
 def short(order: Trial) -> Trial:
-    return replace(order, max_steps=12, evaluate_every=4, budget_s=300.0, evaluation_period_s=300.0)
+    return replace(order, ending=EverySteps(every=4, last=12, budget_s=300.0, stop_at_target=False))
 
 
 def of_source(text: str) -> SubmissionRef:
@@ -106,7 +107,7 @@ def test_two_machines_are_one_with_two_devices_bit_for_bit(workload: str, short:
 
 
 def test_the_clock_decides_when_to_evaluate(order: Trial, run: Callable) -> None:
-    record = run(replace(order, max_steps=None, evaluate_every=None, budget_s=1.5, evaluation_period_s=0.3))
+    record = run(replace(order, ending=ByClock(budget_s=1.5, period_s=0.3, stop_at_target=False)))
     assert record.outcome is Outcome.BUDGET
     assert len(record.evaluations) >= 3
     booked = sum(seconds for _, seconds in record.ledger)
@@ -149,7 +150,7 @@ def test_what_one_far_away_does_is_its_own(
     does: str, outcome: Outcome, message: str, short: Trial, run: Callable
 ) -> None:
     text = probe(RANK, update=f"if ranks.rank() == 1: {does}\nreturn super().update(training, batch)")
-    record = run(replace(short, submission=of_source(text), budget_s=1.0, evaluation_period_s=0.5))
+    record = run(replace(short, submission=of_source(text), ending=replace(short.ending, budget_s=1.0)))
     assert (record.outcome, record.failure.message.startswith(message)) == (outcome, True), record.failure
 
 
@@ -163,7 +164,8 @@ def test_weights_that_drift_apart_are_noticed(short: Trial, run: Callable) -> No
 def test_a_machine_that_is_gone_is_nobodys_fault(short: Trial, post: Callable) -> None:
     far = post()
     text = probe(RANK, update="time.sleep(0.01)\nreturn super().update(training, batch)")
-    order = replace(short, submission=of_source(text), layout=Layout(devices=2, machines=2), max_steps=10_000)
+    order = replace(short, submission=of_source(text), layout=Layout(devices=2, machines=2))
+    order = replace(order, ending=replace(short.ending, last=10_000))
 
     class Killing:
         """Kills the outpost once there is a checkpoint, in the middle of training."""

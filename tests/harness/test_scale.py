@@ -15,7 +15,7 @@ from harness.studies.growth import Growth, measured
 from harness.studies.scale_bench import PlannedBench, planned_bench
 from harness.studies.scale_report import ScaleReport
 from scoring.records import Outcome, Record, RecordStore
-from scoring.stopping import Until
+from scoring.stopping import NEVER, StopRule, Until
 
 pytestmark = pytest.mark.xdist_group("scale")  # they share the curves
 
@@ -74,9 +74,9 @@ def test_what_is_out_of_bounds_is_named(change: dict, complaint: str) -> None:
     assert json.loads(json.dumps(report.as_json()))["exponents"] == {"a cost": pytest.approx(1.0)}
 
 
-def simulated_records(bench: PlannedBench, **changes: object) -> list[Record]:
+def simulated_records(bench: PlannedBench, stop_rule: StopRule = NEVER) -> list[Record]:
     trials, _ = bench.ready(Console(quiet=True))
-    return [simulated.run_trial(replace(trial, **changes)) for trial in trials[:100]]
+    return [simulated.run_trial(trial.under(stop_rule)) for trial in trials[:100]]
 
 
 def test_a_recorded_curve_makes_a_record_like_any_other(bench: PlannedBench) -> None:
@@ -91,7 +91,7 @@ def test_a_recorded_curve_makes_a_record_like_any_other(bench: PlannedBench) -> 
 
 
 def test_it_obeys_the_rule_of_its_trial(bench: PlannedBench) -> None:
-    for record in simulated_records(bench, rule=Until(3.0, Outcome.SETTLED)):
+    for record in simulated_records(bench, Until(3.0, Outcome.SETTLED)):
         assert record.submission_s <= 3.0
         assert record.outcome in (Outcome.SETTLED, Outcome.REACHED)
 

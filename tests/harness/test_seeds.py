@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import product
+
 import pytest
 
 from harness.protocol import seeds
@@ -22,12 +25,44 @@ def test_each_part_of_the_name_changes_the_seed() -> None:
     assert len(drawn) == 32
 
 
+NAMES = {"root": (0, 1, 2), "workload": ("w", "v", "mnist_mlp"), "submission": ("s", "t", "nadamw")}
+NAMES |= {"study": (0, 1, 2), "trial": (0, 1, 2)}
+KINDS = {
+    seeds.init_seed: ("root", "workload", "study", "trial"),
+    seeds.data_seed: ("root", "workload", "study", "trial"),
+    seeds.submission_seed: ("root", "workload", "submission", "study", "trial"),
+    seeds.points_seed: ("root", "workload", "submission", "study"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_two_trials_share_a_seed(kind: Callable[..., int]) -> None:
+    """All seeds of a kind are distinct over every argument: no stream serves two workloads or two submissions."""
+    draws = [kind(*named) for named in product(*(NAMES[argument] for argument in KINDS[kind]))]
+    assert len(set(draws)) == len(draws) == 3 ** len(KINDS[kind])
+
+
 def test_kinds_of_seeds_differ() -> None:
-    assert seeds.init_seed(0, "w", 0, 0) != seeds.data_seed(0, "w", 0, 0)
+    drawn = {kind(*(NAMES[argument][0] for argument in arguments)) for kind, arguments in KINDS.items()}
+    assert len(drawn) == len(KINDS)
 
 
-def test_seeds_are_those_of_every_machine_and_run() -> None:
-    assert seeds.init_seed(0, "mnist_resnet", 0, 0) == 2926793188
+@pytest.mark.parametrize(
+    ("kind", "arguments", "seed"),
+    [
+        (seeds.init_seed, (0, "mnist_resnet", 0, 0), 2926793188),
+        (seeds.init_seed, (7, "mnist_mlp", 2, 1), 3032235370),
+        (seeds.data_seed, (0, "mnist_resnet", 0, 0), 4239848489),
+        (seeds.data_seed, (7, "mnist_mlp", 2, 1), 2483397497),
+        (seeds.submission_seed, (0, "mnist_resnet", "nadamw", 0, 0), 4288060928),
+        (seeds.submission_seed, (7, "mnist_mlp", "adamw", 2, 1), 3437694601),
+        (seeds.points_seed, (0, "mnist_resnet", "nadamw", 0), 3049608925),
+        (seeds.points_seed, (7, "mnist_mlp", "adamw", 2), 2229913223),
+    ],
+)
+def test_seeds_are_those_of_every_machine_and_run(kind: Callable, arguments: tuple, seed: int) -> None:
+    """Records hang on these numbers."""
+    assert kind(*arguments) == seed
 
 
 def test_points_lie_in_the_space_and_depend_on_study_and_trial() -> None:

@@ -29,8 +29,8 @@ def runner(seconds_per_step: Sequence[float], seen: list[Trial]):
         step, time_s, evaluations = 0, 5.0, []
         template = record().evaluations[0]
         for step_s in (9.9, *seconds_per_step):
-            step += trial.evaluate_every
-            time_s += trial.evaluate_every * step_s
+            step += trial.ending.every
+            time_s += trial.ending.every * step_s
             evaluations.append(replace(template, step=step, examples=step, time_s=time_s))
         return replace(record(workload=trial.workload), evaluations=tuple(evaluations), failure=None)
 

@@ -8,12 +8,12 @@ from statistics import median
 
 import pytest
 
-from harness.protocol.defaults import BUDGET_FACTOR
 from harness.studies.target_rule import TargetError, decide
+from scoring.records.protocol import BUDGET_FACTOR
 from tests.scoring.build import record
 from workloads import registry, targets
 from workloads.base import Workload
-from workloads.targets import Target
+from workloads.targets import StoredTarget
 
 WORKLOAD = replace(registry.find("smoke", "mnist_mlp"), step_hint=100)
 
@@ -59,12 +59,12 @@ VARIANTS = registry.variants("mini")
 
 
 def with_targets(*workloads: Workload) -> list:
-    return [pytest.param(w, targets.load(w), id=f"{w.scale}/{w.name}") for w in workloads]
+    return [pytest.param(w, targets.load(w), id=f"{w.suite}/{w.name}") for w in workloads]
 
 
 @pytest.mark.parametrize(("workload", "kept"), with_targets(*SMOKE, *MINI, *VARIANTS))
-def test_a_stored_target_fits_its_workload_and_its_runs(workload: Workload, kept: Target | None) -> None:
-    assert kept is not None, f"python -m harness targets --suite {workload.scale} --workloads {workload.name}"
+def test_a_stored_target_fits_its_workload_and_its_runs(workload: Workload, kept: StoredTarget | None) -> None:
+    assert kept is not None, f"python -m harness targets --suite {workload.suite} --workloads {workload.name}"
     assert kept.definition == workload.definition()
     assert workload.target == kept.target
     reference = kept.evidence["reference"]
@@ -74,7 +74,7 @@ def test_a_stored_target_fits_its_workload_and_its_runs(workload: Workload, kept
 
 
 @pytest.mark.parametrize(("workload", "kept"), with_targets(*BASE))
-def test_a_target_at_base_is_what_the_reference_reaches_in_time(workload: Workload, kept: Target) -> None:
+def test_a_target_at_base_is_what_the_reference_reaches_in_time(workload: Workload, kept: StoredTarget) -> None:
     assert kept.definition == workload.definition()
     assert workload.target == kept.target
     assert max(kept.evidence["reference_steps"]) <= 0.8 * workload.step_hint
@@ -85,7 +85,7 @@ KEEPS_UP = ("mnist_resnet",)
 
 
 @pytest.mark.parametrize(("workload", "kept"), with_targets(*MINI))
-def test_a_target_takes_the_reference_far_and_plain_sgd_farther(workload: Workload, kept: Target) -> None:
+def test_a_target_takes_the_reference_far_and_plain_sgd_farther(workload: Workload, kept: StoredTarget) -> None:
     steps = [step if step is not None else math.inf for step in kept.evidence["reference_steps"]]
     used = median(steps) / (BUDGET_FACTOR["external"] * workload.step_hint)
     assert 0.4 <= used <= 0.8

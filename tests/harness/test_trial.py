@@ -11,6 +11,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from harness.protocol.ending import AtSteps, ByClock, EverySteps
 from harness.protocol.trial import Trial
 from harness.trial.clock import CLOCK_TOLERANCE
 from harness.trial.evaluator import Evaluator
@@ -72,7 +73,7 @@ def test_the_ledger_adds_up_to_the_wall_time(order: Trial) -> None:
 
 
 def test_the_target_ends_a_trial_and_is_tested_once(order: Trial) -> None:
-    record = run_trial(replace(order, stop_at_target=True, max_steps=2000, evaluate_every=50))
+    record = run_trial(replace(order, ending=EverySteps(every=50, last=2000, budget_s=10.0)))
     assert record.outcome is Outcome.REACHED
     assert record.crossing == record.evaluations[-1]
     assert record.test_value is not None
@@ -80,30 +81,30 @@ def test_the_target_ends_a_trial_and_is_tested_once(order: Trial) -> None:
 
 def test_without_steps_given_the_clock_decides_when_to_evaluate(order: Trial) -> None:
     endless = resolve("torch.optim:Adam@constant")
-    timed = replace(order, submission=endless, budget_s=0.5, evaluation_period_s=0.1)
-    timed = replace(timed, max_steps=None, evaluate_every=None)
-    record = run_trial(timed)
+    ending = ByClock(budget_s=0.5, period_s=0.1, stop_at_target=False)
+    record = run_trial(replace(order, submission=endless, ending=ending))
     assert record.outcome is Outcome.BUDGET
     assert record.evaluations[-1].time_s >= 0.5
     assert len(record.evaluations) >= 2
 
 
 def test_a_trial_that_is_slower_than_its_study_is_stopped(order: Trial) -> None:
-    record = run_trial(replace(order, rule=Until(1e-6, Outcome.OUTRUN)))
+    record = run_trial(order.under(Until(1e-6, Outcome.OUTRUN)))
     assert record.outcome is Outcome.OUTRUN
     assert len(record.evaluations) == 1
 
 
 def test_a_rule_has_its_say_between_evaluations_too(order: Trial) -> None:
-    endless = replace(order, submission=resolve("torch.optim:Adam@constant"), max_steps=None, evaluate_every=None)
-    record = run_trial(replace(endless, evaluation_period_s=5.0, rule=Until(0.5, Outcome.CUT)))
+    stop_rule = Until(0.5, Outcome.CUT)
+    ending = ByClock(budget_s=10.0, period_s=5.0, stop_at_target=False, stop_rule=stop_rule)
+    record = run_trial(replace(order, submission=resolve("torch.optim:Adam@constant"), ending=ending))
     assert record.outcome is Outcome.CUT
     assert len(record.evaluations) == 1
     assert 0.5 <= record.evaluations[0].time_s < 5.0
 
 
 def test_a_trial_that_need_not_start_does_not(order: Trial) -> None:
-    record = run_trial(replace(order, rule=Until(0.0, Outcome.SETTLED)))
+    record = run_trial(order.under(Until(0.0, Outcome.SETTLED)))
     assert record.outcome is Outcome.SETTLED
     assert record.evaluations == ()
     assert record.hp
@@ -193,7 +194,7 @@ def test_weights_that_are_not_numbers_end_the_trial_as_diverged(run_source: Run)
 
 def test_a_step_that_never_returns_is_ended_and_a_miss(run_source: Run) -> None:
     sleep = "import time; time.sleep(1000)"
-    record = run_source(sgd(update=sleep), budget_s=0.2, evaluation_period_s=0.1, evaluate_every=None)
+    record = run_source(sgd(update=sleep), ending=ByClock(budget_s=0.2, period_s=0.1))
     assert record.outcome is Outcome.BUDGET
     assert record.failure is not None
     assert "did not come back from update" in record.failure.message
@@ -209,7 +210,7 @@ def test_a_submission_may_end_its_trial(run_source: Run) -> None:
 @pytest.mark.parametrize(("spec", "last"), [("nadamw", 300), ("torch.optim:Adam@constant", 320)])
 def test_a_trial_ends_with_its_schedule(order: Trial, spec: str, last: int) -> None:
     """The workload's step hint is 300; a rate that never falls has no end of its own."""
-    record = run_trial(replace(order, submission=resolve(spec), max_steps=320, evaluate_every=160))
+    record = run_trial(replace(order, submission=resolve(spec), ending=replace(order.ending, every=160, last=320)))
     assert record.outcome is Outcome.COMPLETE
     assert [e.step for e in record.evaluations] == [160, last]
 
@@ -221,8 +222,7 @@ def test_examples_are_counted_as_used(run_source: Run) -> None:
 
 
 def test_a_repeat_is_evaluated_at_given_steps_whatever_the_clock_says(order: Trial) -> None:
-    given = replace(order, eval_steps=(7, 30, 31), budget_s=1e-3, evaluation_period_s=1e-3, max_steps=None)
-    record = run_trial(replace(given, evaluate_every=None))
+    record = run_trial(replace(order, ending=AtSteps(steps=(7, 30, 31), budget_s=1e-3, period_s=1e-3)))
     assert [e.step for e in record.evaluations] == [7, 30, 31]
     assert record.outcome is Outcome.COMPLETE
 
@@ -243,14 +243,12 @@ for process in others:
 
 def test_a_machine_that_stood_still_is_noticed(order: Trial) -> None:
     """Every process is stopped for a while, as by a laptop's lid or a virtual machine's host."""
+    ending = replace(order.ending, every=10**6, last=10**6)
+    endless = replace(order, submission=resolve("torch.optim:Adam@constant"), ending=ending)
     lid = subprocess.Popen([sys.executable, "-c", LID])
     try:
         with pytest.raises(MeasurementInvalid, match=r"stood still for \d"):
-            run_trial(
-                replace(
-                    order, submission=resolve("torch.optim:Adam@constant"), max_steps=10**6, evaluate_every=10**6
-                )
-            )
+            run_trial(endless)
     finally:
         lid.wait()
 

@@ -113,7 +113,7 @@ def test_a_point_is_found_kept_and_used(tmp_path: Path, cache: Path, capsys: pyt
     found = points.load(path, "mine")
     assert found.point["lr"] > 1e-3
     assert found.state_bytes_per_parameter == pytest.approx(4.0)
-    stored = json.loads((tmp_path / "calibrated" / "mine.json").read_text())
+    stored = json.loads((tmp_path / "tuned" / "mine.json").read_text())
     merits = [candidate["merit"] for candidate in stored["candidates"]]
     assert len(merits) == 5
     assert sorted(map(len, merits)) == [1, 1, 3, 3, 3], "the better half went on"

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from scoring.board import build_board
+from scoring.board import BoardQuery, build_board
 from scoring.mirror import default_uri, mirror
 from scoring.mlflow_view import serve
 from tests.scoring.build import table
@@ -56,7 +56,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     now = time.time()
     records = table(TIMES, started=now - 200, clock_started=now - 199, ended=now - 100)
-    board = build_board(records, suite="mini", draws=200)
+    board = build_board(records, BoardQuery(suite="mini", draws=200))
     mirror(records, [board], tracking_uri=default_uri(folder))
     return folder, board
 
@@ -163,7 +163,7 @@ def test_the_printed_link_shows_the_leaderboard(results, address, browser, pictu
 def test_a_tracking_server_is_mirrored_to_as_well(address, capsys):
     base = address.partition("/#")[0]
     records = table(TIMES, suite="other")
-    board = build_board(records, suite="other", draws=50)
+    board = build_board(records, BoardQuery(suite="other", draws=50))
     report = mirror(records, [board], tracking_uri=base)
     assert (report.trials, report.rows_written) == (len(records), len(board.rows))
     files = {file.path for file in MlflowClient(base).list_artifacts(report.leaderboards[0].charts)}

@@ -3,14 +3,14 @@
 import pytest
 
 from scoring import charts
-from scoring.board import build_board
+from scoring.board import BoardQuery, build_board
 from tests.scoring.build import table
 
 EVIL = "</script><b>$\\frac{a$\x1b 日本 _x"
 
 
 def board(submissions, **other):
-    return build_board(table(submissions), suite="mini", draws=20, **other)
+    return build_board(table(submissions), BoardQuery(suite="mini", draws=20, **other))
 
 
 def crowded():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from harness.cli import main
+from harness.report.listings import claims
 from pacer.errors import RecordsError
 from scoring.claims import Claim, Comparison, Expects, Speedup, Verdict, as_markdown, compare
-from scoring.records import Outcome, Record
+from scoring.query import BoardQuery
+from scoring.records import Outcome, Record, RecordStore
 from scoring.selection import Selection, select
 from tests.scoring.build import table
 
@@ -21,7 +25,7 @@ TIMES = {
 
 
 def chosen(records: list[Record]) -> Selection:
-    return select(records, suite="mini", workloads=None, ruleset="self", fingerprint=None)
+    return select(records, BoardQuery(suite="mini"))
 
 
 def claim(name: str, expects: Expects = Expects.FASTER, against: str = "adam") -> Claim:
@@ -52,7 +56,7 @@ def test_a_miss_counts_a_quarter_and_a_missed_baseline_four() -> None:
     assert compare(chosen(table(TIMES)), "adam", "slow").workloads["b"].value == pytest.approx(4)
 
 
-def test_where_both_miss_nothing_is_told() -> None:
+def test_where_both_miss_there_is_no_speed_up() -> None:
     found = compare(chosen(table(TIMES)), "lost", "slow")
     assert found.workloads["b"] is None
     assert found.workloads["a"].value == pytest.approx(0.25)
@@ -140,6 +144,32 @@ def test_a_claim_without_trials_is_left_out() -> None:
 def test_no_records() -> None:
     with pytest.raises(RecordsError):
         page([], claim("mine"))
+
+
+def external(times: dict[str, dict[str, list[int | None]]]) -> list[Record]:
+    return [replace(r, ruleset="external") for r in table(times)]
+
+
+def test_the_page_is_of_the_ruleset_that_is_asked_for() -> None:
+    slower = external({"adam": {"a": [10] * 3}, "mine": {"a": [20] * 3}})
+    records = [*table(TIMES), *slower]
+    made = as_markdown(records, [claim("mine")], suite="mini", ruleset="external", command="make claims")
+    assert "| calibrated | 0.50x \\[0.50, 0.50\\] | 0.50x" in made
+    assert "| calibrated | 2.00x" in page(records, claim("mine"))
+    with pytest.raises(RecordsError, match="with ruleset external; there are some of mini \\(self\\)"):
+        as_markdown(table(TIMES), [], suite="mini", ruleset="external", command="make claims")
+
+
+@pytest.mark.parametrize(("ruleset", "speedup"), [("self", "2.00x"), ("external", "0.50x")])
+def test_the_command_takes_the_ruleset(tmp_path: Path, ruleset: str, speedup: str) -> None:
+    slower = external({"nadamw": {"a": [10] * 3}, "lion": {"a": [20] * 3}})
+    faster = table({"nadamw": {"a": [10] * 3}, "lion": {"a": [5] * 3}})
+    against = {c.name: c.against for c in claims()}["lion"]
+    records = [replace(r, submission=against) if r.submission == "nadamw" else r for r in (*slower, *faster)]
+    RecordStore(tmp_path, "mini").extend(records)
+    written = tmp_path / "claims.md"
+    assert main(["claims", "--results", str(tmp_path), "--ruleset", ruleset, "--to", str(written)]) == 0
+    assert f"| calibrated | {speedup}" in written.read_text()
 
 
 def page(records: list[Record], *claims: Claim) -> str:

@@ -3,7 +3,7 @@
 import json
 
 from scoring import compare
-from scoring.board import build_board
+from scoring.board import BoardQuery, build_board
 from scoring.rules import RULES
 from tests.scoring.build import record
 
@@ -16,7 +16,7 @@ RECORDS = [
 
 
 def boards(records=RECORDS):
-    return [build_board(records, suite="mini", score=score, draws=50) for score in RULES]
+    return [build_board(records, BoardQuery(suite="mini", score=score, draws=50)) for score in RULES]
 
 
 def test_differences_in_rank_and_time_are_named():

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pacer.errors import RecordsError
-from scoring.board import build_board
+from scoring.board import BoardQuery, build_board
 from scoring.records import Evaluation, Failure, Outcome, Record, RecordStore, from_json, lines, to_json
 from tests.scoring.build import record
 
@@ -155,7 +155,10 @@ def test_an_archive_makes_the_same_board(tmp_path: Path) -> None:
     kept, warnings = store.read()
     assert not warnings
     assert {r.key for r in kept} == {r.key for r in trials}
-    assert build_board(kept, suite="mini").as_json() == build_board(trials, suite="mini").as_json()
+    assert (
+        build_board(kept, BoardQuery(suite="mini")).as_json()
+        == build_board(trials, BoardQuery(suite="mini")).as_json()
+    )
     slow = next(r for r in kept if r.submission == "slow")
     assert [e.value for e in slow.evaluations] == [0.95, 0.8]
     assert slow.ledger == (("training", 10.0),)
@@ -245,7 +248,10 @@ def test_a_board_of_records_in_brief_is_that_of_whole_ones(tmp_path: Path) -> No
     store.extend([replace(each, workload=name) for name, each in CURVES.items() if each.seed == 0])
     whole, brief = store.read()[0], [each.record for each in store.brief()[0]]
     for score in ("anchored", "algoperf-published"):
-        made = [build_board(records, suite="mini", score=score, draws=20).as_json() for records in (whole, brief)]
+        made = [
+            build_board(records, BoardQuery(suite="mini", score=score, draws=20)).as_json()
+            for records in (whole, brief)
+        ]
         assert made[0] == made[1]
 
 

@@ -9,10 +9,9 @@ import pytest
 
 from harness.cli import main
 from pacer.errors import RecordsError, UsageError
-from scoring import replay as replaying
 from scoring.records import Outcome, RecordStore
-from scoring.replay import TOLERANCE, as_text, credits, curves, replay, report, whole
-from scoring.stopping import AllOf, Cut, Forecast, GiveUp, OwnStudy, Until, exact
+from scoring.replay import TOLERANCE, as_text, credits, curves, effects, replay, report, with_lost_studies
+from scoring.stopping import AllOf, Cut, Forecast, GiveUp, OwnStudy, Until, exact_policies
 from tests.scoring.build import record, table
 
 REFERENCE = "nadamw"
@@ -51,15 +50,17 @@ def test_exact_policies_move_no_score_by_one_bit(seed):
     records = random_records(seed)
     before = credits(records, REFERENCE)
     for newcomer in (None, REFERENCE, "adam"):
-        after, spent = replay(records, exact(REFERENCE, held_out=True), newcomer=newcomer)
+        after, spent = replay(records, exact_policies(REFERENCE, held_out=True), newcomer=newcomer)
         assert credits(after, REFERENCE) == before
-        after, less = replay(records, exact(held_out=True), newcomer=newcomer)
+        after, less = replay(records, exact_policies(held_out=True), newcomer=newcomer)
         assert credits(after, REFERENCE)["algoperf"] == before["algoperf"]
         assert less <= spent <= sum(r.submission_s for r in records if newcomer in (None, r.submission))
 
 
 def test_exact_policies_do_stop_trials_for_each_of_their_reasons():
-    stopped = {r.outcome for seed in range(30) for r in replay(random_records(seed), exact(held_out=True))[0]}
+    stopped = {
+        r.outcome for seed in range(30) for r in replay(random_records(seed), exact_policies(held_out=True))[0]
+    }
     assert stopped >= {Outcome.OUTRUN, Outcome.SETTLED, Outcome.CUT}
 
 
@@ -67,8 +68,9 @@ def test_exact_policies_do_stop_trials_for_each_of_their_reasons():
 class EagerCut:
     """The cut without what makes it exact."""
 
-    def rule(self, start, cells):
-        return Cut().rule(replace(start, studies=2 * (start.studies // 2) + 1, has_variants=False), cells)
+    def rule(self, context, finished):
+        odd = 2 * (context.studies // 2) + 1
+        return Cut().rule(replace(context, studies=odd, has_variants=False), finished)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ class EagerCut:
 def test_the_cut_would_move_scores_without_its_two_exceptions(times):
     records = [replace(r, variant_of="a" if r.workload == "v" else None) for r in table(times)]
     before = credits(records, None)["algoperf"]
-    assert credits(replay(records, exact())[0], None)["algoperf"] == before
+    assert credits(replay(records, exact_policies())[0], None)["algoperf"] == before
     assert credits(replay(records, EagerCut())[0], None)["algoperf"] != before
 
 
@@ -115,9 +117,9 @@ class Watch:
 
     seen: list
 
-    def rule(self, start, cells):
-        known = {(*cell, t.study, t.trial) for cell, trials in cells.items() for t in trials}
-        self.seen.append((start, known))
+    def rule(self, context, finished):
+        known = {(*pair, t.study, t.trial) for pair, trials in finished.items() for t in trials}
+        self.seen.append((context, known))
         return Until()
 
 
@@ -128,18 +130,18 @@ def test_a_bench_knows_what_has_finished_base_workloads_first():
     ]  # fmt: skip
     watch = Watch([])
     replay(records, watch)
-    places = [(start.variant_of is not None, start.study, start.submission) for start, _ in watch.seen]
+    order = [(context.variant_of is not None, context.study, context.submission) for context, _ in watch.seen]
     assert [len(known) for _, known in watch.seen] == list(range(16))
-    assert [p[0] for p in places] == [False] * 8 + [True] * 8
-    assert [p[1] for p in places[:8]] == [0] * 4 + [1] * 4
-    start = watch.seen[0][0]
-    assert (start.studies, start.trials, start.has_variants) == (2, 2, True)
+    assert [p[0] for p in order] == [False] * 8 + [True] * 8
+    assert [p[1] for p in order[:8]] == [0] * 4 + [1] * 4
+    context = watch.seen[0][0]
+    assert (context.studies, context.trials, context.has_variants) == (2, 2, True)
 
 
 def test_a_newcomer_knows_all_others_and_its_own_past():
     watch = Watch([])
     after, spent = replay(table({s: {"a": [1, 2]} for s in ("x", "y", "z")}), watch, newcomer="x")
-    assert {start.submission for start, _ in watch.seen} == {"x"}
+    assert {context.submission for context, _ in watch.seen} == {"x"}
     assert [sorted(k[0] for k in known) for _, known in watch.seen] == [[*"yyzz"], [*"xyyzz"]]
     assert len(after) == 6
     assert spent == 3.0
@@ -152,16 +154,16 @@ def test_the_budget_of_a_log_that_does_not_tell_it_is_the_longest_trial():
         watch,
         newcomer=REFERENCE,
     )
-    assert {start.budget_s for start, _ in watch.seen} == {8.0}
+    assert {context.budget_s for context, _ in watch.seen} == {8.0}
 
 
 def test_a_study_that_left_no_log_is_a_miss():
     records = table({"x": {"a": [1, 2, 3]}, "y": {"a": [1, 2]}})
     with pytest.raises(ValueError, match="2 to 3 studies"):
         replay(records, AllOf())
-    (lost,) = whole(records)[5:]
+    (lost,) = with_lost_studies(records)[5:]
     assert (lost.submission, lost.study, lost.evaluations, lost.submission_s) == ("y", 2, (), 0)
-    assert whole(whole(records)) == whole(records)
+    assert with_lost_studies(with_lost_studies(records)) == with_lost_studies(records)
 
 
 def test_credits_follow_the_held_out_rules():
@@ -219,9 +221,9 @@ def test_a_strictness_is_picked_without_the_submission_that_it_is_judged_on(monk
     assert picked.newcomer.change > TOLERANCE
     shown = []
     monkeypatch.setattr(
-        replaying, "_newcomers", lambda records, *_: shown.append(records) or {"": made.lines[0].bench}
+        effects, "newcomer_effects", lambda records, *_: shown.append(records) or {"": made.lines[0].bench}
     )
-    replaying._pick(risky(), {"mild": GiveUp(3), "strict": GiveUp(1)}, "late", REFERENCE)
+    effects.pick(risky(), {"mild": GiveUp(3), "strict": GiveUp(1)}, "late", REFERENCE)
     assert len(shown) == 2
     assert {r.submission for records in shown for r in records} == {REFERENCE, "never"}
 

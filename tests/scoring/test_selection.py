@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from pacer.errors import RecordsError
+from scoring.query import BoardQuery
 from scoring.selection import select
 from tests.scoring.build import record, table
 
 
 def chosen(records, **other):
-    return select(records, **({"suite": "mini", "workloads": None, "ruleset": "self", "fingerprint": None} | other))
+    return select(records, BoardQuery(**({"suite": "mini"} | other)))
 
 
 def test_only_the_newest_version_of_submissions_and_workloads():
@@ -19,13 +20,13 @@ def test_only_the_newest_version_of_submissions_and_workloads():
         record(time=2.0, ended=6.0, workload_hash="digits-0"),
     ]
     found = chosen([*old, *table({"nadamw": {"digits": [10, 11, 12]}})])
-    assert found.trials == 3
+    assert found.count == 3
     assert found.warnings == ("2 trials of earlier versions of a submission or workload are left out",)
 
 
 def test_trials_made_to_find_a_target_are_no_part_of_a_board():
     records = table({"nadamw": {"digits": [10, 11, 12]}})
-    assert chosen([*records, record(time=1.0, study=7, target=None)]).trials == 3
+    assert chosen([*records, record(time=1.0, study=7, target=None)]).count == 3
 
 
 def test_newest_is_the_latest_ended_not_the_last_read():
@@ -33,13 +34,13 @@ def test_newest_is_the_latest_ended_not_the_last_read():
         record(time=3.0, ended=9.0, submission_hash="new"),
         record(time=1.0, ended=8.0, submission_hash="old"),
     )
-    assert chosen([new, old]).cells["nadamw", "digits"] == [new]
+    assert chosen([new, old]).trials["nadamw", "digits"] == [new]
 
 
 def test_hardware_with_most_records_and_a_warning_for_the_rest():
     records = [*table({"nadamw": {"digits": [1, 2, 3]}}), record(fingerprint="gpu", hardware="GPU")]
     found = chosen(records)
-    assert (found.fingerprint, found.hardware, found.trials) == ("cpu-2", "2 x Some CPU", 3)
+    assert (found.fingerprint, found.hardware, found.count) == ("cpu-2", "2 x Some CPU", 3)
     assert "other hardware is left out, times do not compare across it: gpu (1 trials)" in found.warnings
     assert chosen(records, fingerprint="gpu").hardware == "GPU"
 
@@ -68,7 +69,7 @@ def test_variants_are_on_the_board_where_they_are_asked_for():
     trials = [replace(r, variant_of="x") if r.workload == "x_gelu" else r for r in
               table({"nadamw": {"x": [1, 2, 3], "x_gelu": [1, 2, 3]}})]  # fmt: skip
     assert chosen(trials).workloads == ("x",)
-    assert chosen(trials, workloads=["x", "x_gelu"]).trials == 6
+    assert chosen(trials, workloads=["x", "x_gelu"]).count == 6
 
 
 def test_unfinished_studies_are_named_unless_they_hit():

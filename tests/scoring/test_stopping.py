@@ -19,18 +19,20 @@ from scoring.stopping import (
     Median,
     Missed,
     OwnStudy,
-    Start,
+    TrialContext,
     Until,
-    exact,
-    finished,
+    exact_policies,
+    finished_trial,
 )
 from tests.scoring.build import record, table
 
 INF = math.inf
 
 
-def start(submission="sgd", workload="digits", *, study=9, studies=3, trials=1, higher=True, **other) -> Start:
-    return Start(
+def context(
+    submission="sgd", workload="digits", *, study=9, studies=3, trials=1, higher=True, **other
+) -> TrialContext:
+    return TrialContext(
         submission=submission,
         workload=workload,
         seed=0,
@@ -43,11 +45,11 @@ def start(submission="sgd", workload="digits", *, study=9, studies=3, trials=1, 
     )
 
 
-def cells(records):
-    found = defaultdict(list)
+def finished(records):
+    trials = defaultdict(list)
     for r in records:
-        found[r.submission, r.workload].append(finished(r))
-    return found
+        trials[r.submission, r.workload].append(finished_trial(r))
+    return trials
 
 
 def done(*times, submission="sgd", workload="digits"):
@@ -79,14 +81,14 @@ def test_the_first_rule_decides():
 
 
 def test_own_study():
-    known = cells([record("sgd", time=30.0, study=1), record("sgd", time=20.0, study=1, trial=1), *done(5.0)])
-    assert OwnStudy().rule(start(study=1, trials=3), known).until_s == 20.0
-    assert OwnStudy().rule(start(study=2, trials=3), known).until_s == INF
+    known = finished([record("sgd", time=30.0, study=1), record("sgd", time=20.0, study=1, trial=1), *done(5.0)])
+    assert OwnStudy().rule(context(study=1, trials=3), known).until_s == 20.0
+    assert OwnStudy().rule(context(study=2, trials=3), known).until_s == INF
 
 
 def test_a_result_under_a_broken_rule_outruns_nobody():
-    known = cells([record("sgd", time=3.0, study=1, outcome="error")])
-    assert OwnStudy().rule(start(study=1, trials=3), known).until_s == INF
+    known = finished([record("sgd", time=3.0, study=1, outcome="error")])
+    assert OwnStudy().rule(context(study=1, trials=3), known).until_s == INF
 
 
 @pytest.mark.parametrize(
@@ -111,25 +113,25 @@ def test_a_result_under_a_broken_rule_outruns_nobody():
     ],
 )
 def test_median(studies, known, until_s):
-    rule = Median().rule(start(studies=studies), cells(done(*known)))
+    rule = Median().rule(context(studies=studies), finished(done(*known)))
     assert rule.until_s == until_s
     assert rule.stop_reason(until_s, ()) is Outcome.SETTLED
-    sure = Missed().rule(start(studies=studies), cells(done(*known)))
+    sure = Missed().rule(context(studies=studies), finished(done(*known)))
     assert sure.until_s == (0.0 if until_s == 0.0 else INF)
 
 
 def test_a_study_that_is_not_over_is_no_miss_yet_but_its_result_can_only_fall():
     missed = [record("sgd", time=None, study=k) for k in (0, 1)]
-    assert Median().rule(start(studies=3, trials=2), cells(missed)).until_s == INF
+    assert Median().rule(context(studies=3, trials=2), finished(missed)).until_s == INF
     hit = [record("sgd", time=10.0, study=0), record("sgd", time=30.0, study=1)]
-    assert Median().rule(start(studies=3, trials=2), cells(hit)).until_s == 30.0
+    assert Median().rule(context(studies=3, trials=2), finished(hit)).until_s == 30.0
 
 
 def test_base_missed():
-    ahead = start(workload="digits-v", variant_of="digits")
-    assert BaseMissed().rule(ahead, cells(done(None, None))).until_s == 0.0
-    assert BaseMissed().rule(ahead, cells(done(None, 10.0))).until_s == INF
-    assert BaseMissed().rule(start(), cells(done(None, None))).until_s == INF
+    ahead = context(workload="digits-v", variant_of="digits")
+    assert BaseMissed().rule(ahead, finished(done(None, None))).until_s == 0.0
+    assert BaseMissed().rule(ahead, finished(done(None, 10.0))).until_s == INF
+    assert BaseMissed().rule(context(), finished(done(None, None))).until_s == INF
 
 
 @pytest.mark.parametrize(
@@ -144,41 +146,41 @@ def test_base_missed():
     ],
 )
 def test_cut(studies, known, until_s):
-    known = cells(done(*known, submission="nadamw"))
+    known = finished(done(*known, submission="nadamw"))
     for reference in (None, "nadamw"):
-        rule = Cut(reference).rule(start(studies=studies), known)
+        rule = Cut(reference).rule(context(studies=studies), known)
         assert rule.until_s == math.nextafter(until_s, INF)
         assert rule.stop_reason(until_s, ()) is (None if until_s < INF else Outcome.CUT)  # 4 x itself is not above
-    assert Cut("adam").rule(start(studies=studies), known).until_s == INF
+    assert Cut("adam").rule(context(studies=studies), known).until_s == INF
 
 
 def test_the_cut_spares_the_reference_and_workloads_that_variants_hang_on():
-    known = cells([*done(1.0, 1.0, submission="fast"), *done(10.0, 10.0, submission="nadamw")])
-    assert Cut("nadamw").rule(start("nadamw"), known).until_s == INF
-    assert Cut().rule(start("nadamw"), known).until_s == pytest.approx(4.0)
-    assert Cut().rule(start(has_variants=True), known).until_s == INF
+    known = finished([*done(1.0, 1.0, submission="fast"), *done(10.0, 10.0, submission="nadamw")])
+    assert Cut("nadamw").rule(context("nadamw"), known).until_s == INF
+    assert Cut().rule(context("nadamw"), known).until_s == pytest.approx(4.0)
+    assert Cut().rule(context(has_variants=True), known).until_s == INF
 
 
 def test_a_variant_sets_no_mark_while_its_base_is_not_known_to_be_reached():
     variant = [*done(1.0, 1.0, submission="fast", workload="digits-v")]
-    ahead = start(workload="digits-v", variant_of="digits")
-    assert Cut().rule(ahead, cells(variant)).until_s == INF
-    assert Cut().rule(ahead, cells([*variant, *done(9.0, None, submission="fast")])).until_s == INF
-    assert Cut().rule(ahead, cells([*variant, *done(9.0, 9.0, submission="fast")])).until_s == pytest.approx(4.0)
+    ahead = context(workload="digits-v", variant_of="digits")
+    assert Cut().rule(ahead, finished(variant)).until_s == INF
+    assert Cut().rule(ahead, finished([*variant, *done(9.0, None, submission="fast")])).until_s == INF
+    assert Cut().rule(ahead, finished([*variant, *done(9.0, 9.0, submission="fast")])).until_s == pytest.approx(4.0)
 
 
 def test_give_up():
-    rule = GiveUp(2).rule(start(studies=5), cells(done(None, None)))
+    rule = GiveUp(2).rule(context(studies=5), finished(done(None, None)))
     assert rule.until_s == 0.0
     assert rule.stop_reason(0.0, ()) is Outcome.UNPROMISING
     for times in ([None], [None, 10.0, None]):
-        assert GiveUp(2).rule(start(studies=5), cells(done(*times))).until_s == INF
-    assert GiveUp(2).rule(start(studies=5, trials=2), cells(done(None, None))).until_s == INF
+        assert GiveUp(2).rule(context(studies=5), finished(done(*times))).until_s == INF
+    assert GiveUp(2).rule(context(studies=5, trials=2), finished(done(None, None))).until_s == INF
 
 
 def forecast(known, slack=1.0, within=None, own=True, **other):
     policy = Forecast(within or AllOf(), slack, grace=0.0, own=own)
-    return policy.rule(start(studies=5, **other), cells(known))
+    return policy.rule(context(studies=5, **other), finished(known))
 
 
 CURVE = {"submission": "nadamw", "values": (0.3, 0.5, 0.7, 0.8, 0.95), "time": 10.0}  # reaches 0.9 at 50 of 100 s
@@ -232,7 +234,7 @@ def test_lower_may_be_better():
 
 
 def test_nothing_is_judged_at_first():
-    rule = Forecast(AllOf(), 1.0, grace=0.3).rule(start(), cells([record(**CURVE)]))
+    rule = Forecast(AllOf(), 1.0, grace=0.3).rule(context(), finished([record(**CURVE)]))
     assert rule.stop_reason(29.0, seen(0.0)) is None
     assert rule.stop_reason(30.0, seen(0.0)) is Outcome.UNPROMISING
 
@@ -246,9 +248,9 @@ def test_its_own_curves_and_other_workloads_can_be_left_out():
 
 
 def test_policies_and_rules_travel():
-    policy = AllOf((GiveUp(), Forecast(exact("nadamw"), 1.5)))
+    policy = AllOf((GiveUp(), Forecast(exact_policies("nadamw"), 1.5)))
     assert pickle.loads(pickle.dumps(policy)) == policy
-    rule = policy.rule(start(), cells([record(**CURVE)]))
+    rule = policy.rule(context(), finished([record(**CURVE)]))
     assert pickle.loads(pickle.dumps(rule)) == rule
     with pytest.raises(AttributeError):
         policy.policies = ()

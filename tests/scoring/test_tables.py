@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scoring import escape
-from scoring.board import build_board
+from scoring.board import BoardQuery, build_board
 from scoring.tables import aligned, as_csv, as_markdown, as_text, value_text
 from tests.scoring.build import record, table
 
@@ -22,7 +22,7 @@ TIMES = {
 
 
 def board(times=TIMES, extra=(), **other):
-    return build_board([*table(times), *extra], suite="mini", **({"draws": 200} | other))
+    return build_board([*table(times), *extra], BoardQuery(suite="mini", **({"draws": 200} | other)))
 
 
 def test_text_reads_well():
@@ -99,7 +99,9 @@ def test_csv_has_numbers_and_gaps():
 
 
 def test_crossings_that_fell_back_are_marked():
-    text = as_text(build_board(table({"nadamw": {"a": [1, 2, 3]}}, later=(0.5,)), suite="mini", draws=10))
+    text = as_text(
+        build_board(table({"nadamw": {"a": [1, 2, 3]}}, later=(0.5,)), BoardQuery(suite="mini", draws=10))
+    )
     assert "2.00 s~" in text
     assert "did not meet the target" in text
 

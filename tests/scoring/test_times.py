@@ -114,7 +114,10 @@ def test_collect_has_a_place_for_each_study():
     np.testing.assert_array_equal(found, [[[3, math.inf], [nan, nan]], [[nan, nan], [7, nan]]])
 
 
-def test_budget_on_each_axis():
-    trials = [record(budget=100.0, step_hint=800, batch_size=32)]
-    assert [times.budget(trials, by) for by in ("time", "steps", "examples")] == [100.0, 1000.0, 32000.0]
+@pytest.mark.parametrize(("ruleset", "steps"), [("self", 1500.0), ("external", 1000.0)])
+def test_the_budget_on_each_axis_is_that_of_the_ruleset(ruleset, steps):
+    # A step hint of 800: 1.25 x 1.5 times that under the self ruleset, 1.25 times that under the external one.
+    trials = [record(ruleset=ruleset, budget=100.0, step_hint=800, batch_size=size) for size in (16, 32, 64)]
+    assert [times.budget(trials, by) for by in ("time", "steps", "examples")] == [100.0, steps, 32 * steps]
     assert times.budget([], "time") == math.inf
+    assert times.budget([], "steps") == math.inf

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from harness.protocol import seeds
+from harness.protocol.ending import EverySteps
 from harness.protocol.trial import Trial
 from harness.trial.evaluator import initial_model
 from harness.trial.referee import run_trial
@@ -108,8 +109,8 @@ def test_a_trial_learns_in_either_ruleset(path: str, ruleset: str, order: Trial)
 @pytest.mark.slow
 @pytest.mark.parametrize("path", FOLDERS, ids=lambda path: Path(path).name)
 def test_a_trial_reaches_a_target(path: str, order: Trial) -> None:
-    limits = {"budget_s": 300.0, "evaluation_period_s": 300.0, "max_steps": 1100, "evaluate_every": 50}
-    mini = replace(order, suite="mini", workload="flights_dlrm", stop_at_target=True, **limits)
+    ending = EverySteps(every=50, last=1100, budget_s=300.0)
+    mini = replace(order, suite="mini", workload="flights_dlrm", ending=ending)
     assert run_trial(replace(mini, submission=resolve(path))).outcome is Outcome.REACHED
 
 
@@ -161,7 +162,7 @@ def test_what_prepare_for_eval_returns_is_judged_and_training_goes_on(cache: Pat
 def test_a_list_of_points_is_drawn_without_replacement(order: Trial) -> None:
     ref = resolve(str(STYLE / "typed_groups"))
     listed = json.loads(ref.folder.files["tuning_search_space.json"])
-    order = replace(order, submission=ref, ruleset="external", max_steps=20)
+    order = replace(order, submission=ref, ruleset="external", ending=replace(order.ending, last=20))
     records = [run_trial(replace(order, trial=trial)) for trial in range(4)]
     rates = [record.hp["learning_rate"] for record in records[:3]]
     assert sorted(rates) == sorted(point["learning_rate"] for point in listed)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness.protocol.ending import EverySteps
 from harness.protocol.trial import Trial
 from harness.trial.referee import run_trial
 from scoring.records import Outcome
@@ -84,7 +85,9 @@ def test_it_takes_steps_on_every_workload_or_says_why_not(
 
 @pytest.mark.parametrize("name", SPECS)
 def test_it_learns(name: str, order: Trial) -> None:
-    order = replace(order, submission=resolve(name), max_steps=100, evaluate_every=50, budget_s=100.0)
+    order = replace(
+        order, submission=resolve(name), ending=EverySteps(every=50, last=100, budget_s=100.0, stop_at_target=False)
+    )
     record = run_trial(order)
     if record.outcome is Outcome.UNSUITABLE:
         record = run_trial(replace(order, workload="satellite_vit"))
@@ -97,9 +100,7 @@ def test_it_learns(name: str, order: Trial) -> None:
 
 
 @pytest.mark.parametrize("ruleset", ["self", "external"])
-def test_points_are_drawn_from_the_space_or_are_the_calibrated_one(
-    ruleset: str, order: Trial, tmp_path: Path
-) -> None:
+def test_points_are_drawn_from_the_space_or_are_the_tuned_one(ruleset: str, order: Trial, tmp_path: Path) -> None:
     ref = resolve("nadamw")
     submission = load(ref, tmp_path, WORKLOADS[0])
     record = run_trial(replace(order, ruleset=ruleset, trial=1))
@@ -174,7 +175,13 @@ def test_an_unsuitable_workload_is_an_outcome_with_its_reason(order: Trial) -> N
 def test_the_state_beside_the_parameters_is_measured(order: Trial) -> None:
     sizes = {}
     for name in ("sgd", "heavy_ball", "adamw", "ema", "shampoo"):
-        record = run_trial(replace(order, submission=resolve(name), max_steps=4, evaluate_every=2))
+        record = run_trial(
+            replace(
+                order,
+                submission=resolve(name),
+                ending=EverySteps(every=2, last=4, budget_s=10.0, stop_at_target=False),
+            )
+        )
         sizes[name] = record.state_bytes / record.parameters
     assert sizes.pop("shampoo") > 8  # the momentum, and matrices that its package keeps in objects
     # Four bytes a float; PyTorch keeps a step count a tensor as well, and the average holds no buffers here.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.protocol.choose import expanded
-from submissions import points, registry
+from submissions import points
 from submissions.about import about
 from submissions.by_name import parse
 from submissions.registry import UnknownSubmissionError, known, resolve
@@ -79,7 +79,7 @@ def test_a_line_is_read_into_its_parts() -> None:
         ("torch.optim:SGD@sometimes", "known: warmup_cosine, cosine_power"),
         ("no_such_package_anywhere:SGD", "pip install no_such_package_anywhere"),
         ("os;x:SGD", "is no module name"),
-        ("adamw@tuned", "expected @literature or @calibrated"),
+        ("adamw@best", "expected @literature or @tuned"),
     ],
 )
 def test_what_is_wrong_is_said(spec: str, message: str) -> None:
@@ -88,46 +88,50 @@ def test_what_is_wrong_is_said(spec: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_the_hash_follows_the_shared_parts_that_a_file_imports(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    names = ("nadamw", "base", "parts/spaces", "parts/schedules", "parts/optimizers")
-    (tmp_path / "parts").mkdir()
-    for name in names:
-        (tmp_path / f"{name}.py").write_text((registry._FOLDER / f"{name}.py").read_text())
-    monkeypatch.setattr(registry, "_FOLDER", tmp_path)
-    hashes = {resolve("nadamw").hash}
-    for name in names[1:]:
-        with open(tmp_path / f"{name}.py", "a") as file:
-            file.write("CHANGED = True\n")
-        hashes.add(resolve("nadamw").hash)
-    assert len(hashes) == len(names)
-
-
-def test_a_calibrated_point_is_beside_the_file_and_part_of_the_hash(tmp_path: Path) -> None:
+def test_a_tuned_point_is_beside_the_file_and_part_of_the_hash(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(FILE)
     own = resolve(str(path))
     assert own.point is None
-    with pytest.raises(UnknownSubmissionError, match="make calibrate SUBMISSION="):
-        resolve(f"{path}@calibrated")
-    kept = points.save(path, "mine", points.Calibration(point={"lr": 0.1}, command="by hand"))
-    assert kept == tmp_path / "calibrated" / "mine.json"
-    assert points.load(path, "mine").point == {"lr": 0.1}
+    with pytest.raises(UnknownSubmissionError, match="make tune SUBMISSION="):
+        resolve(f"{path}@tuned")
+    tuned = points.TunedPoint(
+        point={"lr": 0.1}, command="by hand", state_bytes_per_parameter=8.0, evidence={"runs": [1]}
+    )
+    kept = points.save(path, "mine", tuned)
+    assert kept == tmp_path / "tuned" / "mine.json"
+    assert points.load(path, "mine") == tuned
     found = resolve(str(path))
     assert (found.name, found.point) == ("mine", {"lr": 0.1})
-    assert found == resolve(f"{path}@calibrated")
+    assert found == resolve(f"{path}@tuned")
     assert found.hash != own.hash
     literature = resolve(f"{path}@literature")
     assert (literature.name, literature.point) == ("mine@literature", None)
 
 
-def test_a_damaged_calibration_is_named(tmp_path: Path) -> None:
-    (tmp_path / "calibrated").mkdir()
-    (tmp_path / "calibrated" / "mine.json").write_text('{"point": 3}')
+def test_a_point_that_was_kept_under_the_old_name_is_read_until_there_is_a_new_one(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(FILE)
-    with pytest.raises(points.CalibrationError, match="to be without one, type: rm"):
+    with pytest.raises(UnknownSubmissionError, match="make tune SUBMISSION="):
+        resolve(f"{path}@calibrated")
+    kept = points.save(path, "mine", points.TunedPoint(point={"lr": 0.1}, command="by hand"))
+    new_hash = resolve(str(path)).hash
+    kept.parent.rename(tmp_path / "calibrated")
+    old = resolve(str(path))
+    assert (old.point, old.hash) == ({"lr": 0.1}, new_hash)
+    assert resolve(f"{path}@calibrated") == resolve(f"{path}@tuned") == old
+    points.save(path, "mine", points.TunedPoint(point={"lr": 0.2}, command="by hand"))
+    assert resolve(str(path)).point == {"lr": 0.2}
+
+
+@pytest.mark.parametrize("folder", ["tuned", "calibrated"])
+@pytest.mark.parametrize("text", ['{"point": 3}', '{"point": {}, "command": ""}', "[]", "{"])
+def test_a_damaged_point_is_named(folder: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "mine.json").write_text(text)
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    with pytest.raises(points.TunedPointError, match=f"{folder}/mine.json holds .*to be without one, type: rm"):
         resolve(str(path))
 
 

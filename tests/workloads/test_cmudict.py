@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from workloads.base import PADDING
-from workloads.cmudict_transformer import BASE, MINI, SCALES, SMOKE, VARIANTS, Transformer, collate, lengths
+from workloads.cmudict_transformer import BASE, MINI, SMOKE, VARIANTS, WORKLOADS, Transformer, collate, lengths
 from workloads.datasets.base import SPLITS, open_split
 from workloads.datasets.cmudict import CMUDICT, LETTERS, PHONES
 from workloads.datasets.pairs import END, PAD, pair_arrays
@@ -214,7 +214,7 @@ def test_a_model_of_nans_has_no_error_rate(cache, spoilt):
     assert evaluate(SMOKE, model, open_split(CMUDICT.prepare(cache), "validation", 20), CPU).value is None
 
 
-@pytest.mark.parametrize("workload", SCALES, ids=[workload.scale for workload in SCALES])
+@pytest.mark.parametrize("workload", WORKLOADS, ids=[workload.suite for workload in WORKLOADS])
 @pytest.mark.parametrize("variant", [None, *VARIANTS])
 def test_variants_are_other_models_of_the_same_task(workload, variant):
     with torch.device("meta"):

@@ -119,7 +119,7 @@ class Given(nn.Module):
 
 GIVEN = Workload(
     name="given",
-    scale="test",
+    suite="test",
     task="none",
     dataset=Dataset(name="none", version=1, packages=(), convert=dict, sha256="", examples={}),
     model=Given,

@@ -12,7 +12,7 @@ from torch import nn
 from workloads.datasets.base import SPLITS, open_split
 from workloads.datasets.mri import CENTRE, MRI, SIZE, _columns, _rotation, _scan
 from workloads.metrics import evaluate
-from workloads.mri_unet import BASE, MINI, SCALES, SMOKE, VARIANTS, instance_norm
+from workloads.mri_unet import BASE, MINI, SMOKE, VARIANTS, WORKLOADS, instance_norm
 from workloads.ssim import SSIM, ssim
 
 CPU = torch.device("cpu")
@@ -108,7 +108,7 @@ def test_similarity_is_that_of_scikit_image_on_noise(shape):
     assert found[0] == 1
 
 
-@pytest.mark.parametrize("workload", [MINI, BASE], ids=lambda workload: workload.scale)
+@pytest.mark.parametrize("workload", [MINI, BASE], ids=lambda workload: workload.suite)
 def test_similarity_is_that_of_scikit_image_on_slices(cache, workload):
     """In single precision, and on the grey values as stored: the scale does not matter."""
     arrays = open_split(MRI.prepare(cache), "validation", 30)
@@ -150,7 +150,7 @@ def test_instance_norm_is_that_of_torch():
 
 
 @pytest.mark.parametrize("variant", ["", *VARIANTS])
-@pytest.mark.parametrize("workload", SCALES, ids=lambda workload: workload.scale)
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.suite)
 def test_an_image_does_not_depend_on_its_batch(cache, workload, variant):
     torch.manual_seed(0)
     model = workload.model(**VARIANTS.get(variant, {})).eval()
@@ -162,7 +162,7 @@ def test_an_image_does_not_depend_on_its_batch(cache, workload, variant):
         torch.testing.assert_close(model(many[2:3]), outputs[2:3], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("workload", SCALES, ids=lambda workload: workload.scale)
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.suite)
 def test_every_pixel_can_reach_the_middle_and_every_parameter_learns(cache, workload):
     torch.manual_seed(0)
     model = workload.model()

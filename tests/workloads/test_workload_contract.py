@@ -19,7 +19,7 @@ from workloads.roles import Role, parameter_roles
 
 
 def parameters(*workloads: Workload) -> list:
-    return [pytest.param(workload, id=f"{workload.scale}/{workload.name}") for workload in workloads]
+    return [pytest.param(workload, id=f"{workload.suite}/{workload.name}") for workload in workloads]
 
 
 SMOKE = parameters(*suite("smoke"), *variants("smoke"))

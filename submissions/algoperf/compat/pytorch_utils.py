@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+MEANING = 1  # raised when results change: see submissions/environment.py
+
 
 def pytorch_setup() -> tuple[bool, int, torch.device, int]:
     """(whether DistributedDataParallel is used, rank, device, number of GPUs)."""

@@ -8,7 +8,9 @@ import numpy as np
 
 from scoring import times
 from scoring.escape import plain
+from scoring.query import BoardQuery
 from scoring.records import CONTENTION_SHARE, Outcome
+from scoring.scores import Array
 from scoring.selection import Selection
 from scoring.times import Times
 
@@ -19,18 +21,17 @@ _LEAP = 0.05
 """A share of the reference's time or examples in which no training algorithm comes to the target."""
 
 
-def about_reference(
-    chosen: Selection, reference: str, at: int | None, values: np.ndarray, by: str, remedy: str
-) -> list[str]:
-    """What it means where the reference was not run, or misses."""
-    warnings = []
-    if at is None:
+def about_reference(chosen: Selection, query: BoardQuery, row: int | None, medians: Array) -> list[str]:
+    """What it means where the reference was not run, or misses. `row`: its row of the medians [S, W], if any."""
+    warnings: list[str] = []
+    reference = query.reference
+    if row is None:
         warnings.append(
             f"no trials of the reference {reference}: the budget stands for its value on every workload, so "
-            f"0.5 is not level with it; {remedy}, with {reference} among the submissions"
+            f"0.5 is not level with it; {query.advice}, with {reference} among the submissions"
         )
-    elif missed := [w for w, value in zip(chosen.workloads, values[at], strict=True) if not np.isfinite(value)]:
-        known = by != "time" or all(r.budget_s for w in missed for r in chosen.cells.get((reference, w), ()))
+    elif missed := [w for w, value in zip(chosen.workloads, medians[row], strict=True) if not np.isfinite(value)]:
+        known = query.by != "time" or all(r.budget_s for w in missed for r in chosen.trials.get((reference, w), ()))
         mark = "its budget" if known else "what it used of its budget, which is not known,"
         warnings.append(
             f"the reference {reference} misses {', '.join(missed)}: {mark} stands for its value "
@@ -41,9 +42,9 @@ def about_reference(
 
 def about_stopped(chosen: Selection, by: str) -> list[str]:
     """What trials that were stopped early may hide."""
-    outcomes = Counter(r.outcome for trials in chosen.cells.values() for r in trials)
+    outcomes = Counter(r.outcome for trials in chosen.trials.values() for r in trials)
     settled = outcomes[Outcome.SETTLED] + outcomes[Outcome.CUT]
-    warnings = []
+    warnings: list[str] = []
     if foreseen := outcomes[Outcome.UNPROMISING]:
         warnings.append(f"{foreseen} trials were stopped as they were foreseen to miss; they count as misses")
     if settled:
@@ -60,9 +61,9 @@ def about_stopped(chosen: Selection, by: str) -> list[str]:
 
 def about_guards(chosen: Selection) -> list[str]:
     """What submissions could do as the kernel did not keep them from it."""
-    known = [r.guards for trials in chosen.cells.values() for r in trials if r.guards is not None]
+    known = [r.guards for trials in chosen.trials.values() for r in trials if r.guards is not None]
     free = sum(not guards for guards in known)
-    warnings = []
+    warnings: list[str] = []
     if free:
         warnings.append(
             f"unsandboxed: in {free} of {len(known)} trials the submission could read and write what it liked; "
@@ -74,25 +75,24 @@ def about_guards(chosen: Selection) -> list[str]:
     return warnings
 
 
-def about_neighbours(chosen: Selection, by: str) -> list[str]:
+def about_contention(chosen: Selection, by: str) -> list[str]:
     """Where other work on the same cores made times longer."""
-    known = [r for trials in chosen.cells.values() for r in trials if r.contention_share is not None]
+    known = [r for trials in chosen.trials.values() for r in trials if r.contention_share is not None]
     busy = [r for r in known if r.busy]
     if by != "time" or not busy:
         return []
     worst = max(busy, key=lambda r: r.contention_share or 0.0)
     return [
         f"busy machine: in {len(busy)} of {len(known)} trials other work took more than {CONTENTION_SHARE:.0%} "
-        f"of the "
-        f"trial's core (at worst {worst.contention_share:.0%}, from {plain(worst.submission)} on "
-        f"{worst.workload}), so "
-        "their times are too long; end other programs, then measure anew: make bench RESULTS=another-folder"
+        f"of the trial's core (at worst {worst.contention_share:.0%}, from {plain(worst.submission)} on "
+        f"{worst.workload}), so their times are too long; "
+        "end other programs, then measure anew: make bench RESULTS=another-folder"
     ]
 
 
 def about_counts(chosen: Selection, by: str) -> list[str]:
     """What steps and examples rest on, where the board ranks by them and trials were run here."""
-    if by == "time" or all(r.guards is None for trials in chosen.cells.values() for r in trials):
+    if by == "time" or all(r.guards is None for trials in chosen.trials.values() for r in trials):
         return []
     return [f"{by} are counted in the submission's own process; only time is measured from outside"]
 
@@ -108,13 +108,13 @@ def about_leaps(chosen: Selection, results: Times, at: int | None) -> list[str]:
     marks = np.where(np.isinf(axes[:, at]), _used_up(chosen, chosen.submissions[at]), axes[:, at])  # [2, W]
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = axes / marks[:, None]
-    leapt = (shares < _LEAP).any(axis=0)  # [S, W]; not where one of the two is missing
+    leapt = np.any(shares < _LEAP, axis=0)  # [S, W]; not where one of the two is missing
     return [
         f"implausible: {plain(submission)} takes less than 1/{1 / _LEAP:.0f} of the reference's time or examples "
         f"on {', '.join(w for w, leaps in zip(chosen.workloads, row, strict=True) if leaps)}; look at its source "
         "for weights that it brings along"
-        for submission, row in zip(chosen.submissions, leapt, strict=True)
-        if row.any()
+        for submission, row in zip(chosen.submissions, leapt.tolist(), strict=True)
+        if any(row)
     ]
 
 
@@ -122,7 +122,7 @@ def _used_up(chosen: Selection, submission: str) -> np.ndarray:
     """Seconds and examples that a submission had taken at its last evaluations, [2, W]: medians over its trials."""
     used = np.full((2, len(chosen.workloads)), np.nan)
     for column, workload in enumerate(chosen.workloads):
-        ends = [r.evaluations[-1] for r in chosen.cells.get((submission, workload), ()) if r.evaluations]
+        ends = [r.evaluations[-1] for r in chosen.trials.get((submission, workload), ()) if r.evaluations]
         if ends:
             used[:, column] = np.median([(end.time_s, end.examples) for end in ends], axis=0)
     return used

@@ -1,0 +1,63 @@
+"""Smaller records: without the evaluations that decide nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from pacer.target import Target
+from scoring.records.record import Record
+
+_T = TypeVar("_T")
+
+
+def deciding(values: Sequence[float | None], target: Target) -> int:
+    """The index of the first value that meets the target, or of the last but one."""
+    last = max(0, len(values) - 2)
+    return next((index for index, value in enumerate(values) if target.met(value)), last)
+
+
+def around(evaluations: Sequence[_T], index: int) -> Sequence[_T]:
+    """The evaluation at `deciding`'s index and the one after it, if there is one."""
+    return evaluations[index : index + 2]
+
+
+def brief(record: Record) -> Record:
+    """What boards and benches need of a record: two evaluations, and the ledger only for want of a budget."""
+    index = deciding([each.value for each in record.evaluations], Target(record.target, record.higher_is_better))
+    return replace(
+        record,
+        evaluations=around(record.evaluations, index),
+        skipped=record.skipped + index,
+        ledger=() if record.budget_s else record.ledger,
+    )
+
+
+def compact(record: Record) -> Record:
+    """What an archive keeps of a record: that, the ledger's totals, and times to a tenth of a millisecond."""
+    short = brief(record)
+    failure = record.failure and replace(record.failure, traceback=None)
+    return replace(
+        short,
+        evaluations=tuple(
+            replace(each, time_s=round(each.time_s, 4), extra_metrics={}) for each in short.evaluations
+        ),
+        ledger=tuple((account, round(seconds, 4)) for account, seconds in _totals(record.ledger).items()),
+        failure=failure,
+        contention_s=None if record.contention_s is None else round(record.contention_s, 4),
+        budget_s=round(record.budget_s, 4),
+        evaluation_period_s=round(record.evaluation_period_s, 4),
+        wall_s=round(record.wall_s, 4),
+        started=round(record.started, 4),
+        clock_started=round(record.clock_started, 4),
+        ended=round(record.ended, 4),
+    )
+
+
+def _totals(ledger: Iterable[tuple[str, float]]) -> dict[str, float]:
+    totals: dict[str, float] = defaultdict(float)
+    for account, seconds in ledger:
+        totals[account] += seconds
+    return totals

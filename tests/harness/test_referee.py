@@ -1,0 +1,430 @@
+"""The referee's loop with players that follow a script on a clock that the test moves: no process, no waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness.player import devices
+from harness.player.messages import Configured, Continue, EvalReady, Loaded, Message, Saving
+from harness.protocol.ending import AtSteps, ByClock, Ended, EverySteps
+from harness.protocol.trial import Trial
+from harness.trial.clock import Stopwatch
+from harness.trial.player_handle import EXIT, MeasurementInvalid, PlayerGone
+from harness.trial.referee import Referee
+from harness.trial.state import TrialState
+from scoring.records import Failure, Outcome
+from scoring.records.protocol import Account
+from scoring.stopping import Until
+from submissions.registry import resolve
+from tests.harness.test_clock import FakeTime
+from workloads import registry
+from workloads.metrics import EvalResult
+
+STEP_S = 0.25
+CONFIGURE_S = 0.5
+EVALUATION_S = 7.0
+LOADED = Loaded(hp={"lr": 0.1}, batch_size=16, declined=None)
+
+
+@dataclass
+class FakePlayers:
+    """One player that takes `STEP_S` a step, and stops where it was told to or once it is asked.
+
+    `steps` replaces what it says of its steps, `hangs` names the hook that never returns, `after_s` is what
+    after_eval takes. `log` notes what it was told to do, and the account that was running then.
+    """
+
+    now: FakeTime
+    watch: Stopwatch
+    steps: Callable[[int], dict] = lambda step: {}
+    hangs: str = ""
+    after_s: float = 0.0
+    loaded: Loaded = LOADED
+    gone: PlayerGone | None = None
+    log: list[tuple[str, str]] = field(default_factory=list)
+    told: list[Continue] = field(default_factory=list)
+    step: int = 0
+    asked: bool = False
+    busy_s: float = 0.0
+    saying: Message | None = None
+    hook: str = "load"
+
+    def note(self, what: str) -> None:
+        self.log.append((what, str(self.watch._account)))
+
+    def confined(self) -> tuple[str, ...]:
+        if self.gone is not None:
+            raise self.gone
+        self.saying = self.loaded
+        return ("files",)
+
+    def expect(self, kind: type[Message]) -> Message:
+        said, self.saying = self.saying, None
+        assert isinstance(said, kind), (said, kind)
+        return said
+
+    def bind_weights(self, buffers: Sequence[object]) -> None:
+        self.note("bind")
+
+    def send_data(self, arrays: Sequence[Path]) -> None:
+        self.note("send data")
+        assert [path.name for path in arrays] == ["images.npy"]
+        self.hook, self.busy_s = "configure", CONFIGURE_S
+
+    def proceed(self, leave: Continue) -> None:
+        self.note("proceed")
+        self.told.append(leave)
+        self.asked = False
+        self.now.now += 0.001  # the player may run before its referee does again
+
+    def ask_for_evaluation(self) -> None:
+        self.note("ask")
+        self.asked = True
+
+    def freeze(self) -> None:
+        self.note("freeze")
+
+    def thaw(self) -> None:
+        self.note("thaw")
+        self.hook, self.busy_s = "after_eval", self.after_s
+
+    def fetch_weights(self) -> None:
+        self.note("fetch")
+
+    def behind(self) -> str:
+        return "rank 1 of 2 "
+
+    def ready_within(self, seconds: float) -> bool:
+        """Trains on, for so many seconds at most."""
+        ends = self.now.now + max(0.0, seconds)
+        while self.saying is None:
+            if self.hook == self.hangs or self.now.now + (self.busy_s or STEP_S) > ends + 1e-9:
+                self.busy_s = max(0.0, (self.busy_s or STEP_S) - (ends - self.now.now))
+                self.now.now = ends
+                return False
+            self.now.now += self.busy_s or STEP_S
+            self.busy_s = 0.0
+            self._did()
+        return True
+
+    def _did(self) -> None:
+        """Ends the hook that was running."""
+        if self.hook == "configure":
+            self.saying, self.hook = Configured(), "update"
+        elif self.hook == "after_eval" and self.told[-1].save:
+            self.saying, self.hook = Saving(), "update"
+        elif self.hook == "after_eval":
+            self.hook = "update"
+            if self.after_s == 0.0:
+                self.now.now -= STEP_S  # it took no time
+        else:
+            self.step += 1
+            said = self.steps(self.step)
+            if self.asked or self.step == self.told[-1].border or said:
+                facts = {"step": self.step, "examples": 16 * self.step, "train_loss": 1.0 / self.step}
+                self.saying = EvalReady(**{"complete": False, "state_bytes": 64, **facts, **said})
+
+
+@dataclass
+class FakeEvaluator:
+    """Gives these values, one after the other, then the last one for ever."""
+
+    now: FakeTime
+    players: FakePlayers
+    workload: object
+    values: list[float | None]
+    differs: str | None = None
+    raises: Exception | None = None
+    calls: int = 0
+
+    @property
+    def weights(self) -> object:
+        return SimpleNamespace(buffers=(), gather=lambda: self.differs)
+
+    def ready(self) -> None:
+        self.players.note("evaluator ready")
+
+    def validated(self) -> EvalResult:
+        self.players.note("evaluate")
+        if self.raises is not None:
+            raise self.raises
+        self.now.now += EVALUATION_S
+        self.calls += 1
+        return EvalResult(self.values[min(self.calls, len(self.values)) - 1], {"more": 2.0})
+
+
+@dataclass
+class FakeContention:
+    """Notes when it was told that the clock runs."""
+
+    players: FakePlayers
+    taken_s: float | None = 0.125
+
+    def clock_runs(self) -> None:
+        self.players.note("contention runs")
+
+    def clock_stands(self) -> None:
+        self.players.note("contention stands")
+
+
+@dataclass
+class FakeResumption:
+    """Saves at every evaluation, or never."""
+
+    now: FakeTime
+    is_due: bool = False
+    saved: None = None
+    saves: int = 0
+
+    def save(self, players: FakePlayers, weights: object, state: TrialState) -> None:
+        state.watch.switch(Account.CHECKPOINT)
+        self.now.now += 3.0
+        self.saves += 1
+
+
+class Rig:
+    """A referee among fakes: on the smallest workload with a target of 0.1, which the error has to fall to."""
+
+    def __init__(self, order: Trial, folder: Path) -> None:
+        workload = replace(registry.find("smoke", "mnist_mlp"), target=0.1)
+        assert not workload.metric.higher_is_better
+        train = workload.dataset.folder(folder) / "train"
+        train.mkdir(parents=True)
+        (train / "images.npy").touch()
+        self.trial = replace(order, data=folder, limits=replace(order.limits, stall_s=50.0))
+        self.now = FakeTime()
+        self.state = TrialState(Stopwatch(Account.START, self.now))
+        self.players = FakePlayers(self.now, self.state.watch)
+        self.evaluator = FakeEvaluator(self.now, self.players, workload, [0.5])
+        self.resumption = FakeResumption(self.now)
+
+    def conduct(self, ending: ByClock | EverySteps | AtSteps) -> Ended:
+        referee = Referee(
+            trial=replace(self.trial, ending=ending),
+            evaluator=self.evaluator,
+            players=self.players,
+            contention=FakeContention(self.players),
+            resumption=self.resumption,
+            state=self.state,
+        )
+        return referee.conduct()
+
+    @property
+    def times(self) -> list[float]:
+        return [evaluation.time_s for evaluation in self.state.evaluations]
+
+    @property
+    def steps(self) -> list[int]:
+        return [evaluation.step for evaluation in self.state.evaluations]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    order = Trial(
+        suite="smoke",
+        workload="mnist_mlp",
+        submission=resolve("sgd"),
+        ruleset="self",
+        seed=0,
+        data=tmp_path,
+        ending=ByClock(budget_s=5.0, period_s=1.0),
+    )
+    return Rig(order, tmp_path)
+
+
+CLOCK = ByClock(budget_s=5.0, period_s=1.0)
+STEPS = EverySteps(every=4, last=10, budget_s=100.0)
+
+
+def test_by_clock_every_period_has_its_evaluation_and_the_budget_ends_the_trial(rig: Rig) -> None:
+    assert rig.conduct(CLOCK) == Ended(Outcome.BUDGET)
+    assert rig.times == pytest.approx([1.0, 2.0, 3.0, 4.0, 5.0], abs=STEP_S + 0.1)
+    assert all(time_s >= due for time_s, due in zip(rig.times, (1.0, 2.0, 3.0, 4.0, 5.0), strict=True))
+    assert rig.evaluator.calls == 5
+
+
+def test_every_steps_are_evaluated_up_to_the_last(rig: Rig) -> None:
+    assert rig.conduct(STEPS) == Ended(Outcome.COMPLETE)
+    assert rig.steps == [4, 8, 10]
+    assert [told.border for told in rig.players.told] == [4, 8, 10]
+    assert "ask" not in dict(rig.players.log)
+
+
+def test_at_steps_the_clock_does_not_matter(rig: Rig) -> None:
+    assert rig.conduct(AtSteps(steps=(1, 7, 30), budget_s=0.1, period_s=0.1)) == Ended(Outcome.COMPLETE)
+    assert rig.steps == [1, 7, 30]
+
+
+def test_what_is_seen_at_an_evaluation_is_noted(rig: Rig) -> None:
+    rig.conduct(STEPS)
+    first = rig.state.evaluations[0]
+    assert (first.step, first.examples, first.value, first.train_loss) == (4, 64, 0.5, 0.25)
+    assert first.extra_metrics == {"more": 2.0}
+    assert (rig.state.guards, rig.state.hp, rig.state.batch_size) == (("files",), {"lr": 0.1}, 16)
+    assert (rig.state.state_bytes, rig.state.contention_s) == (64, 0.125)
+    assert [told.value for told in rig.players.told] == [None, 0.5, 0.5]
+
+
+def test_set_up_and_steps_are_on_the_clock_and_evaluations_are_not(rig: Rig) -> None:
+    rig.conduct(STEPS)
+    expected = [CONFIGURE_S + 0.001 + STEP_S * step for step in (4, 8, 10)]
+    assert rig.times == pytest.approx(expected, abs=1e-9)
+    assert [told.submission_s for told in rig.players.told] == pytest.approx([CONFIGURE_S, *expected[:2]])
+    booked = dict.fromkeys(Account, 0.0)
+    for account, seconds in rig.state.watch.ledger():
+        booked[Account(account)] += seconds
+    assert booked[Account.EVALUATION] == pytest.approx(3 * EVALUATION_S)
+    assert booked[Account.SETUP] == pytest.approx(CONFIGURE_S)
+
+
+def test_the_clock_stands_exactly_while_the_players_do(rig: Rig) -> None:
+    """What happens in one round, in this order, each on its account."""
+    rig.conduct(EverySteps(every=4, last=8, budget_s=100.0))
+    assert rig.players.log == [
+        ("evaluator ready", "start"),
+        ("bind", "start"),
+        ("contention runs", "start"),
+        ("send data", "setup"),
+        ("proceed", "training"),  # who has leave to train may run before the referee does again
+        ("freeze", "training"),
+        ("contention stands", "evaluation"),
+        ("fetch", "evaluation"),
+        ("evaluate", "evaluation"),
+        ("proceed", "paused"),
+        ("contention runs", "paused"),
+        ("thaw", "training"),
+        ("freeze", "training"),
+        ("contention stands", "evaluation"),
+        ("fetch", "evaluation"),
+        ("evaluate", "evaluation"),
+    ]
+
+
+def test_saving_is_off_the_clock_and_training_goes_on_before_there_is_leave_to(rig: Rig) -> None:
+    rig.resumption.is_due = True
+    rig.conduct(EverySteps(every=4, last=12, budget_s=100.0))
+    assert rig.steps == [4, 8, 12]
+    assert rig.resumption.saves == 2
+    assert rig.times[-1] < CONFIGURE_S + 12 * STEP_S + 1.0
+    assert [entry for entry in rig.players.log if entry[0] == "proceed"] == [
+        ("proceed", "training"),
+        *[("proceed", "paused"), ("proceed", "training")] * 2,
+    ]
+    assert [told.border for told in rig.players.told] == [4, 8, 8, 12, 12]
+    assert [told.save for told in rig.players.told] == [False, True, False, True, False]
+
+
+# ---- Endings.
+
+
+@pytest.mark.parametrize(("value", "steps"), [(0.1, [4]), (0.0999, [4]), (0.1001, [4, 8])])
+def test_the_target_ends_a_trial_at_equality_too(value: float, steps: list[int], rig: Rig) -> None:
+    rig.evaluator.values = [value, 0.0]
+    assert rig.conduct(STEPS) == Ended(Outcome.REACHED)
+    assert rig.steps == steps
+
+
+def test_a_value_that_is_not_finite_ends_a_trial(rig: Rig) -> None:
+    rig.evaluator.values = [0.5, None]
+    assert rig.conduct(STEPS) == Ended(Outcome.DIVERGED)
+    assert rig.steps == [4, 8]
+
+
+def test_a_submission_ends_its_trial_at_any_step(rig: Rig) -> None:
+    rig.players.steps = lambda step: {"complete": True} if step == 3 else {}
+    assert rig.conduct(STEPS) == Ended(Outcome.COMPLETE)
+    assert rig.steps == [3]
+
+
+def test_a_stop_rule_is_asked_when_its_time_has_come(rig: Rig) -> None:
+    assert rig.conduct(replace(CLOCK, stop_rule=Until(2.6, Outcome.CUT))) == Ended(Outcome.CUT)
+    assert rig.times == pytest.approx([1.0, 2.0, 2.6], abs=STEP_S + 0.1)
+
+
+def test_a_trial_without_time_trains_nothing(rig: Rig) -> None:
+    assert rig.conduct(replace(CLOCK, stop_rule=Until(0.0, Outcome.SETTLED))) == Ended(Outcome.SETTLED)
+    assert rig.players.log == []
+    assert rig.state.hp == {"lr": 0.1}
+    assert rig.state.watch.submission_s() == 0.0
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNSUITABLE, Outcome.COMPLETE])
+def test_a_submission_that_declines_trains_nothing(outcome: Outcome, rig: Rig) -> None:
+    rig.players.loaded = replace(LOADED, declined=(outcome, "why"))
+    assert rig.conduct(CLOCK) == Ended(outcome, None, "why")
+    assert rig.players.log == []
+
+
+@pytest.mark.parametrize(
+    ("hook", "allowed", "steps"), [("configure", "6.0", []), ("update", "5.0", []), ("after_eval", "5.0", [2])]
+)
+def test_a_hook_that_hangs_is_a_miss(hook: str, allowed: str, steps: list[int], rig: Rig) -> None:
+    """It has until a budget and a period are over."""
+    rig.players.hangs = hook
+    rig.resumption.is_due = hook == "after_eval"
+    message = f"rank 1 of 2 did not come back from {hook} within {allowed} s; the player was stopped"
+    assert rig.conduct(CLOCK) == Ended(Outcome.BUDGET, Failure(hook=hook, kind="Overrun", message=message))
+    assert rig.steps == steps
+    assert rig.state.watch.submission_s() == pytest.approx(6.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_an_evaluation_that_is_not_due_is_a_breach(step: int, rig: Rig) -> None:
+    rig.players.steps = lambda made: {"step": step} if made == step else {}
+    message = f"the player asked for an evaluation at step {step}, before one was due"
+    failure = Failure(hook="update", kind="ProtocolError", message=message)
+    assert rig.conduct(STEPS) == Ended(Outcome.ERROR, failure)
+    assert rig.steps == [4][: step // 4]
+    assert rig.evaluator.calls == step // 4, "such an evaluation is not made"
+
+
+@pytest.mark.parametrize("back", [{"step": 3}, {"examples": 63}])
+def test_going_back_is_a_breach(back: dict, rig: Rig) -> None:
+    rig.players.steps = lambda made: {"complete": True, **back} if made == 8 else {}
+    message = f"the player went from step 4 back to step {back.get('step', 8)}"
+    failure = Failure(hook="update", kind="ProtocolError", message=message)
+    assert rig.conduct(STEPS) == Ended(Outcome.ERROR, failure)
+    assert rig.steps == [4]
+
+
+def test_an_evaluation_that_was_asked_for_may_come_at_any_step(rig: Rig) -> None:
+    rig.conduct(replace(STEPS, every=1000, last=1000, budget_s=2.0))
+    assert len(rig.steps) == 1
+    assert rig.steps[0] < 1000
+
+
+def test_ranks_that_differ_are_an_error(rig: Rig) -> None:
+    rig.evaluator.differs = "layers.0.weight"
+    outcome, failure, _ = rig.conduct(STEPS)
+    assert (outcome, failure.kind, rig.evaluator.calls) == (Outcome.ERROR, "RanksDiffer", 0)
+    assert "different values of layers.0.weight" in failure.message
+
+
+@pytest.mark.parametrize("error", [MemoryError("no more"), RuntimeError("DefaultCPUAllocator: can't allocate")])
+def test_an_evaluation_without_memory_is_an_error(error: Exception, rig: Rig) -> None:
+    rig.evaluator.raises = error
+    failure = Failure(hook="evaluation", kind=devices.OUT_OF_MEMORY, message=str(error))
+    assert rig.conduct(STEPS) == Ended(Outcome.ERROR, failure)
+
+
+def test_a_mistake_of_ours_is_no_outcome(rig: Rig) -> None:
+    rig.evaluator.raises = RuntimeError("a bug")
+    with pytest.raises(RuntimeError, match="a bug"):
+        rig.conduct(STEPS)
+
+
+def test_a_player_that_cannot_be_started_is_no_outcome(rig: Rig) -> None:
+    rig.players.gone = PlayerGone(Failure(hook="load", kind=EXIT, message="killed"))
+    with pytest.raises(MeasurementInvalid, match="no player could be started: killed"):
+        rig.conduct(STEPS)
+
+
+def test_a_player_that_breaks_while_it_starts_is_an_error(rig: Rig) -> None:
+    failure = Failure(hook="load", kind="Timeout", message="late")
+    rig.players.gone = PlayerGone(failure)
+    assert rig.conduct(STEPS) == Ended(Outcome.ERROR, failure)
