@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if address and not by_watchman:
             command = [sys.executable, "-m", "harness", *arguments, "--supervised"]
-            return supervisor.watch(command, address, functools.partial(print, file=sys.stderr))
+            return supervisor.supervise(command, address, functools.partial(print, file=sys.stderr))
         with _results_here(options):
             status = _VERBS[options.verb](options)
     except UsageError as error:
@@ -80,7 +80,8 @@ def terminate(*_: Any) -> None:
 
 def _bench(options: argparse.Namespace) -> int:
     from harness.protocol.defaults import DEFAULT_WORKLOADS
-    from harness.runs.bench import append_report, bench
+    from harness.runs.bench import bench
+    from harness.runs.bench_report import append_report
     from harness.runs.decide import Until, until_decided
 
     if options.supervised:
@@ -279,11 +280,9 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _calibrate(options: argparse.Namespace) -> int:
     from harness.protocol.choose import expanded
-    from harness.studies.tune import calibrate
+    from harness.studies.tune import tune
 
-    return calibrate(
-        settings_of(options), expanded(names(options.submission)), options.points, Console(stderr=True)
-    )
+    return tune(settings_of(options), expanded(names(options.submission)), options.points, Console(stderr=True))
 
 
 def _targets(options: argparse.Namespace) -> int:

@@ -43,6 +43,7 @@ class Hardware:
 
     @property
     def fingerprint(self) -> str:
+        """Names this hardware; any difference in these facts gives another one."""
         facts = f"{self.processor}|{self.cores}|{self.device}|{self.torch}|{platform.machine()}|{sys.platform}"
         return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
@@ -94,11 +95,11 @@ def core_worked_s(core: int) -> float | None:
 def _threads(cpu: int) -> frozenset[int]:
     """The logical CPUs of a physical core, by one of them."""
     siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-    found: set[int] = set()
+    threads: set[int] = set()
     for part in (siblings.read_text() if siblings.exists() else str(cpu)).split(","):
         low, _, high = part.partition("-")
-        found |= set(range(int(low), int(high or low) + 1))
-    return frozenset(found)
+        threads |= set(range(int(low), int(high or low) + 1))
+    return frozenset(threads)
 
 
 def pin(core: int) -> None:
@@ -142,43 +143,44 @@ def exclusive_devices(count: int) -> Iterator[tuple[Device, ...]]:
     """Devices that no other trial on this machine uses, in this bench or another one. This process is pinned to the
     first of them, or, where they are GPUs, sees no other ones.
 
-    Who needs several keeps those that it has found, so that it is not passed by for ever; only one at a time does,
-    so that no two wait for each other. The operating system frees them when the process dies, however it dies.
+    A process that needs several keeps those it has locked while it waits for the rest, so that it is not passed by
+    for ever; only one process does so at a time, so that no two wait for each other. The operating system frees the
+    locks when the process dies, however it dies.
     Raises UsageError for more than there are.
     """
-    there = [Device(gpu=gpu.uuid) for gpu in gpus.usable()] or [Device(core=core) for core in usable_cores()]
-    if count > len(there):
-        kind = "CPU core" if there[0].gpu is None else "GPU"
+    usable = [Device(gpu=gpu.uuid) for gpu in gpus.usable()] or [Device(core=core) for core in usable_cores()]
+    if count > len(usable):
+        kind = "CPU core" if usable[0].gpu is None else "GPU"
         raise UsageError(
-            f"{count} devices were asked for, and there are {len(there)} here, a {kind} each; "
-            f"type: DEVICES={len(there)}"
+            f"{count} devices were asked for, and there are {len(usable)} here, a {kind} each; "
+            f"type: DEVICES={len(usable)}"
         )
     folder = Path(tempfile.gettempdir()) / f"pacer-cores-{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    found: list[Device] = []
+    locked: list[Device] = []
     alone = FileLock(folder / "several.lock").acquire(poll_interval=0.05) if count > 1 else contextlib.nullcontext()
     with contextlib.ExitStack() as held:
         with alone:
-            while len(found) < count:
-                for device in there:
-                    if len(found) < count and device not in found:
+            while len(locked) < count:
+                for device in usable:
+                    if len(locked) < count and device not in locked:
                         lock = FileLock(folder / f"{device.gpu or device.core}.lock")
                         with contextlib.suppress(Timeout):
                             lock.acquire(blocking=False)
                             held.callback(lock.release)
-                            found.append(device)
-                if len(found) < count:
+                            locked.append(device)
+                if len(locked) < count:
                     time.sleep(0.05)
-        if found[0].core is not None:
-            pin(found[0].core)
+        if locked[0].core is not None:
+            pin(locked[0].core)
         else:
-            gpus.show_only([device.gpu for device in found if device.gpu is not None])
-        yield tuple(found)
+            gpus.show_only([device.gpu for device in locked if device.gpu is not None])
+        yield tuple(locked)
 
 
-def stop_being_nice() -> None:
-    """Puts this process, and what it starts, at the usual priority where the system lets it: a worker of
-    `ray start` gives way to everything else on its machine, and what it would time then is the others."""
+def reset_niceness() -> None:
+    """Lowers the niceness of this process, and of what it starts, to 0 where the system lets it: a worker of
+    `ray start` is niced, and a timed trial must not yield to what else runs on its machine."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, min(0, os.getpriority(os.PRIO_PROCESS, 0)))
 
@@ -195,11 +197,11 @@ def writable(folder: Path) -> Path:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on, those that are installed."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in _PINNED_PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            installed[name] = version(name)
+    return installed
 
 
 @functools.cache
