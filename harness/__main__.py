@@ -1,4 +1,4 @@
-"""`python -m harness VERB`: the command line. What make calls; every verb explains itself with --help."""
+"""The command line, as `pacer` and as `python -m harness`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import sys
 
 from harness.cli import main, terminate
 
-if __name__ == "__main__":
+
+def run() -> int:
+    """Runs the command that this process was started with; returns its exit status."""
     signal.signal(signal.SIGTERM, terminate)
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -22,7 +22,6 @@ from rich.console import Console
 from harness.arguments import layout_of, names, parser, ray_address, ruleset_of, settings_of
 from harness.cluster import supervisor
 from harness.system import processes
-from harness.system.machine import ROOT
 from pacer.errors import ClusterLost, PacerError, UsageError
 
 _BY_SIGNAL = 128
@@ -202,10 +201,12 @@ def _claims(options: argparse.Namespace) -> int:
 
     suite, results = options.suite or DEFAULT_SUITE, Path(options.results)
     records, _ = RecordStore(results, suite).read()
-    shown = results.relative_to(ROOT) if results.is_absolute() and results.is_relative_to(ROOT) else results
+    here = Path.cwd()
+    shown = results.relative_to(here) if results.is_absolute() and results.is_relative_to(here) else results
     page = as_markdown(
         records, claims(), suite=suite, command=f"make claims RESULTS={shown}", ruleset=ruleset_of(options)
     )
+    Path(options.to).parent.mkdir(parents=True, exist_ok=True)
     Path(options.to).write_text(page)
     print(f"{options.to}: {len(page)} characters")
     return 0

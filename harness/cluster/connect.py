@@ -20,9 +20,8 @@ from harness.cluster.cluster import (  # which sets what ray reads when it is im
 )
 from harness.protocol.settings import Settings
 from harness.system import gpus, machine
+from pacer import paths
 from pacer.errors import UsageError
-
-_SHIPPED_NOT = [".venv", ".data", ".git", "results", "**/__pycache__"]
 
 
 @contextmanager
@@ -80,9 +79,9 @@ def _start(common: Mapping[str, Any]) -> None:
 def _join(address: str, tell: Callable[[str], None], common: Mapping[str, Any]) -> None:
     try:
         supervisor.knock(address)  # Ray itself would try for minutes
-        context = ray.init(
-            address=address, runtime_env={"working_dir": str(machine.ROOT), "excludes": _SHIPPED_NOT}, **common
-        )
+        code = [str(folder) for folder in paths.package_folders()]
+        shipped = {"py_modules": code, "excludes": ["**/__pycache__"]}
+        context = ray.init(address=address, runtime_env=shipped, **common)
     except (OSError, RayError, ValueError) as error:
         raise UsageError(
             f"no Ray cluster answers at {address} ({error}); start one with: ray start --head, "

@@ -33,7 +33,7 @@ from harness.runs.bench import keep, take_stock
 from harness.studies import recorded
 from harness.studies.growth import Growth, measured
 from harness.system import machine
-from harness.system.machine import ROOT
+from pacer import paths
 from scoring.board import BoardQuery, build_board
 from scoring.mirror import default_uri, mirror
 from scoring.records import Record, RecordStore, Stored
@@ -324,8 +324,8 @@ def _typed(bench: _Bench) -> tuple[float, float]:
     printed, and until its files are written as well."""
     words = ["leaderboard", "--suite", _SUITE, "--results", str(bench.settings.results), "--no-mlflow"]
     started, printed = time.perf_counter(), math.nan
-    command = [sys.executable, "-m", "harness", *words]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    command, environment = paths.python_command("-m", "harness", *words), paths.python_environment()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith(b"next: "):  # the last line of a table
