@@ -1,18 +1,6 @@
-"""The command line, as `pacer` and as `python -m harness`."""
+"""`python -m harness COMMAND`: the same as `pacer COMMAND`."""
 
-from __future__ import annotations
-
-import signal
-import sys
-
-from harness.cli import main, terminate
-
-
-def run() -> int:
-    """Runs the command that this process was started with; returns its exit status."""
-    signal.signal(signal.SIGTERM, terminate)
-    return main()
-
+from harness.cli import program
 
 if __name__ == "__main__":
-    sys.exit(run())
+    program()

@@ -72,6 +72,12 @@ def _results_here(options: argparse.Namespace) -> Iterator[None]:
         yield
 
 
+def program() -> None:
+    """The `pacer` program: runs the command that was typed and ends with its status, by SIGTERM as by Ctrl-C."""
+    signal.signal(signal.SIGTERM, terminate)
+    sys.exit(main())
+
+
 def terminate(*_: Any) -> None:
     """Ends the verb under way; the handler of SIGTERM."""
     raise _Terminated

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -28,8 +29,8 @@ from pacer.errors import UsageError
 def connected(settings: Settings, console: Console) -> Iterator[Cluster]:
     """Connects to the Ray cluster of the settings, or starts one on this machine's cores.
 
-    Within another such context it is that one's cluster. Raises UsageError where there is none at the address,
-    ClusterError where none starts or can be measured on.
+    Within another such context it is that one's cluster. Raises UsageError where there is none at the address or
+    the working directory has packages named as Pacer's, ClusterError where none starts or can be measured on.
     """
 
     def tell(text: str) -> None:
@@ -38,6 +39,12 @@ def connected(settings: Settings, console: Console) -> Iterator[Cluster]:
     if _open:
         yield _open[-1]
         return
+    if shadowing := paths.shadowing(Path.cwd()):
+        # Ray puts the working directory in front of its workers' import path.
+        raise UsageError(
+            f"{Path.cwd()} has a package {shadowing[0]} of its own, which Ray's workers would import instead of "
+            f"Pacer's in {paths.package_folders()[0].parent}; work in another folder"
+        )
     on_term = signal.getsignal(signal.SIGTERM)
     common = {"log_to_driver": False, "logging_level": logging.ERROR}
     if settings.ray_address is None:

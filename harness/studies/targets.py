@@ -27,6 +27,7 @@ from harness.protocol.settings import Settings
 from harness.protocol.trial import Overrides, Trial, over_horizon
 from harness.report.progress import TrialProgress
 from harness.system import machine
+from pacer import paths
 from pacer.errors import PacerError, UsageError
 from scoring.records import Record
 from scoring.records.layout import SINGLE
@@ -57,8 +58,13 @@ def set_targets(
 ) -> int:
     """Sets the targets of these workloads and prints them. The families searched are those `named`, None for all.
 
-    Raises TargetError, and UsageError for a family that is not in the folder.
+    Raises TargetError, and UsageError for a family that is not in the folder or where Pacer is no clone.
     """
+    if paths.is_installed_file(targets.FOLDER):
+        raise UsageError(
+            f"targets are kept with Pacer's code, of which {targets.FOLDER} is an installed copy; type it in a "
+            "clone: make targets"
+        )
     families = FAMILIES if named is None else named
     if unknown := sorted(set(families) - set(known())):
         raise UsageError(f"no submission is named {', '.join(unknown)}; for a list, type: make submissions")

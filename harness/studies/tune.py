@@ -28,6 +28,7 @@ from harness.protocol.settings import Settings
 from harness.protocol.trial import Overrides, Trial, over_horizon
 from harness.report.progress import TrialProgress
 from harness.system import machine
+from pacer import paths
 from pacer.errors import PacerError, UsageError
 from scoring import scores
 from scoring.records import Outcome, Record, RecordStore
@@ -90,6 +91,12 @@ def calibrate(settings: Settings, specs: Sequence[str], count: int, console: Con
             resolve(f"{spec}@{LITERATURE}")
         except ValueError as error:
             raise UsageError(str(error)) from None
+        path, name = locate(spec)
+        if paths.is_installed_file(path):
+            raise UsageError(
+                f"the point of {name} is kept beside {path}, in an installed copy of Pacer; work in a clone, or on "
+                f"a copy of the file with another `name` in it: cp {path} my_{path.name}"
+            )
     workloads = _ordered(chosen_workloads(settings))
     with connected(settings, console) as cluster:
         data.prepare(workloads, settings.data, cluster, console)
