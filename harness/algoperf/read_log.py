@@ -48,7 +48,7 @@ def record_of(trial: TrialLog, facts: Leaderboard, faults: Faults) -> Record:
         metric=workload.metric,
         higher_is_better=workload.higher_is_better,
         target=workload.target,
-        test_value=finite(tests[met[0]]) if len(met) else None,
+        test_value=finite(float(tests[met[0]])) if len(met) else None,
         hp=hp,
         step_hint=workload.step_hint,
         batch_size=batch_size,

@@ -28,10 +28,8 @@ from harness.system import gpus
 from pacer import paths
 from scoring.records.protocol import Guard
 
-try:
+if sys.platform == "linux":
     from py_landlock import AccessFs, Landlock, LandlockError, get_abi_version
-except ImportError:  # not made for this system
-    Landlock = None
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # of linux/sched.h
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40  # of linux/sockios.h and linux/if.h
@@ -217,7 +215,7 @@ def namespaces_of(pid: int) -> list[int]:
 
 def _confine(sandbox_spec: SandboxSpec) -> Iterator[Guard]:
     """Enters a Landlock domain, yields what it keeps this process from."""
-    if Landlock is None:
+    if sys.platform != "linux":
         return
     try:
         version = get_abi_version()
