@@ -149,7 +149,7 @@ def test_an_installed_pacer_needs_nothing_of_the_clone(wheel: Path, tmp_path: Pa
 
     def run(*words: str) -> str:
         done = subprocess.run(
-            words, cwd=here, env=environment, capture_output=True, text=True, timeout=300, preexec_fn=on_one_core
+            words, cwd=here, env=environment, capture_output=True, text=True, timeout=600, preexec_fn=on_one_core
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
