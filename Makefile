@@ -4,7 +4,6 @@ SHELL := /bin/bash
 .PHONY: help setup bench leaderboard status ui demo check calibrate claims verify test proofs faults soak lint targets perf scale workloads submissions doctor clean
 
 RESULTS ?= results
-DATA ?= .data
 PORT ?= 5000
 
 # The first Python that is new enough, unless PYTHON names one.
@@ -13,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 RUN := .venv/bin/python -m harness
 # Test processes have a thread each, as trials have.
 PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
-COMMON = $(if $(SUITE),--suite '$(SUITE)') --results '$(RESULTS)' --data '$(DATA)' \
+COMMON = $(if $(SUITE),--suite '$(SUITE)') --results '$(RESULTS)' $(if $(DATA),--data '$(DATA)') \
 	$(if $(RULESET),--ruleset '$(RULESET)') $(if $(WORKLOADS),--workloads '$(WORKLOADS)')
 BENCH = $(if $(SUBMISSIONS),--submissions '$(SUBMISSIONS)') $(if $(SUBMISSION),--submission '$(SUBMISSION)') \
 	$(if $(STUDIES),--studies $(STUDIES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED)) $(if $(STOP),--stop $(STOP)) \
@@ -49,6 +48,7 @@ setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do 
 	@echo "setting up .venv with $$($(PYTHON) --version): a few minutes, once"
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/pip install -qq --disable-pip-version-check --no-compile -r requirements.txt
+	@.venv/bin/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch .venv/.ready
 
 bench: setup  ## run what is missing of four workloads (SUITE=mini: all nine), print the leaderboard
@@ -63,7 +63,7 @@ status: setup  ## what a bench is doing, from another terminal
 ui: setup  ## serve the MLflow UI on loopback and print the leaderboard's address
 	@$(RUN) ui $(COMMON) --port $(PORT)
 
-demo: setup  ## show AlgoPerf's published leaderboards, those in tests/data or LOGS=DIR, and open the UI
+demo: setup  ## show AlgoPerf's published leaderboards, those that come with it or LOGS=DIR, and open the UI
 	@$(RUN) demo --results '$(DEMO)' $(if $(LOGS),--logs '$(LOGS)') --port $(PORT)
 
 check: setup  ## try SUBMISSION=x, or all, on every workload for a few steps and say what is wrong
@@ -111,5 +111,5 @@ submissions: setup  ## list the submissions
 doctor: setup  ## say what machine this is and whether it is quiet enough to time on
 	@$(RUN) doctor $(COMMON) $(if $(JSON),--json)
 
-clean:  ## delete .venv and the data cache, not the results
-	rm -rf .venv .data
+clean:  ## delete .venv, not the results or the data
+	rm -rf .venv

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.protocol.defaults import DEFAULT_MIRROR_S, DEFAULT_STOP
-from harness.system.machine import ROOT
+from pacer import paths
 from pacer.errors import UsageError
 from scoring.records.layout import Layout
 
@@ -110,10 +110,10 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--workloads", metavar="A,B", help="only these of the suite")
     common.add_argument(
         "--results",
-        default=str(ROOT / "results"),
+        default="results",
         help="folder of the records, or an address as s3://bucket/folder",
     )
-    common.add_argument("--data", default=str(ROOT / ".data"), help="folder of the dataset cache")
+    common.add_argument("--data", default=str(paths.default_data()), help="folder of the datasets")
     common.add_argument("--ruleset", choices=("self", "external"), help="self is the default")
     common.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI") or None)
     machine_readable = argparse.ArgumentParser(add_help=False)
@@ -182,10 +182,10 @@ def parser() -> argparse.ArgumentParser:
     imports.add_argument("folder", metavar="DIR", help="the folder that holds the submissions, or one above it")
     imports.add_argument("--version", choices=("0.5", "0.6"), required=True, help="of AlgoPerf")
     demo = verb("demo", "import AlgoPerf's published leaderboards, print them and open the MLflow UI")
-    demo.add_argument("--logs", metavar="DIR", help="a folder of published logs, instead of those in tests/data")
+    demo.add_argument("--logs", metavar="DIR", help="a folder of published logs, instead of those of Pacer")
     demo.add_argument("--port", type=int, default=5000)
     claims = verb("claims", "write the page of what became of each algorithm's claim")
-    claims.add_argument("--to", metavar="FILE", default=str(ROOT / "docs" / "claims.md"))
+    claims.add_argument("--to", metavar="FILE", default="docs/claims.md")
     archive = verb("archive", "keep what a board needs of the records, small enough for a repository")
     archive.add_argument("--to", metavar="FOLDER", required=True, help="another folder of records")
     archive.add_argument("--submissions", metavar="A,B", help="only these, as they are named on the board")

@@ -22,7 +22,6 @@ from rich.console import Console
 from harness.arguments import layout_of, names, parser, ray_address, ruleset_of, settings_of
 from harness.cluster import supervisor
 from harness.system import processes
-from harness.system.machine import ROOT
 from pacer.errors import ClusterLost, PacerError, UsageError
 
 _BY_SIGNAL = 128
@@ -71,6 +70,12 @@ def _results_here(options: argparse.Namespace) -> Iterator[None]:
     with remote.opened(options.results, Console(stderr=True).print) as folder:
         options.results = str(folder)
         yield
+
+
+def program() -> None:
+    """The `pacer` program: runs the command that was typed and ends with its status, by SIGTERM as by Ctrl-C."""
+    signal.signal(signal.SIGTERM, terminate)
+    sys.exit(main())
 
 
 def terminate(*_: Any) -> None:
@@ -203,10 +208,12 @@ def _claims(options: argparse.Namespace) -> int:
 
     suite, results = options.suite or DEFAULT_SUITE, Path(options.results)
     records, _ = RecordStore(results, suite).read()
-    shown = results.relative_to(ROOT) if results.is_absolute() and results.is_relative_to(ROOT) else results
+    here = Path.cwd()
+    shown = results.relative_to(here) if results.is_absolute() and results.is_relative_to(here) else results
     page = as_markdown(
         records, claims(), suite=suite, command=f"make claims RESULTS={shown}", ruleset=ruleset_of(options)
     )
+    Path(options.to).parent.mkdir(parents=True, exist_ok=True)
     Path(options.to).write_text(page)
     print(f"{options.to}: {len(page)} characters")
     return 0

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.algoperf.facts import Leaderboard, all_leaderboards
-from harness.system.machine import ROOT
 from pacer.errors import UsageError
 from scoring.selection import some
 
 SHOWN = 3
 """How many of the paths with a fault a report names."""
+
+PUBLISHED_LOGS = Path(__file__).with_name("published_logs.tar.xz")
+"""AlgoPerf's published logs, thinned; tests/data/make_algoperf_logs.py made it."""
 
 _LAYOUT = "SUBMISSION/study_N/WORKLOAD_(jax|pytorch)/trial_M/eval_measurements.csv"
 _DEPTH = 4  # folders between the one that is named and the submissions
@@ -72,7 +74,7 @@ def find_submissions(folder: Path, ruleset: str) -> Path:
 def published() -> Iterator[Path]:
     """A folder with the published logs that come with Pacer, unpacked while the context lasts."""
     with tempfile.TemporaryDirectory() as unpacked:
-        with tarfile.open(ROOT / "tests" / "data" / "algoperf_logs.tar.xz") as archive:
+        with tarfile.open(PUBLISHED_LOGS) as archive:
             archive.extractall(unpacked, filter="data")
         yield Path(unpacked)
 

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
@@ -16,9 +17,8 @@ from harness.cluster.nodes import ClusterError
 from harness.cluster.ray_api import RayError, ray
 from harness.protocol.settings import Settings
 from harness.system import gpus, machine
+from pacer import paths
 from pacer.errors import UsageError
-
-_SHIPPED_NOT = [".venv", ".data", ".git", "results", "**/__pycache__"]
 
 
 @contextmanager
@@ -26,12 +26,19 @@ def connected(settings: Settings, console: Console) -> Iterator[Cluster]:
     """Connects to the Ray cluster of the settings, or starts one on this machine's cores.
 
     Ray allows for one connection a process: no two of these contexts may overlap. Raises UsageError where there is
-    no cluster at the address, ClusterError where none starts or can be measured on.
+    no cluster at the address or the working directory has packages named as Pacer's, ClusterError where none starts
+    or can be measured on.
     """
 
     def notify(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    if shadowing := paths.shadowing(Path.cwd()):
+        # Ray puts the working directory in front of its workers' import path.
+        raise UsageError(
+            f"{Path.cwd()} has a package {shadowing[0]} of its own, which Ray's workers would import instead of "
+            f"Pacer's in {paths.package_folders()[0].parent}; work in another folder"
+        )
     on_term = signal.getsignal(signal.SIGTERM)
     if settings.ray_address is None:
         _start()
@@ -67,9 +74,10 @@ def _start() -> None:
 def _join(address: str, notify: Callable[[str], None]) -> None:
     try:
         supervisor.knock(address)  # Ray itself would try for minutes
+        code = [str(folder) for folder in paths.package_folders()]
         context = ray.init(
             address=address,
-            runtime_env={"working_dir": str(machine.ROOT), "excludes": _SHIPPED_NOT},
+            runtime_env={"py_modules": code, "excludes": ["**/__pycache__"]},
             log_to_driver=False,
             logging_level=logging.ERROR,
         )

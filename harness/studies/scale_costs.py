@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from rich.console import Console
 from harness.report.progress import TrialProgress
 from harness.studies.growth import Growth
 from harness.studies.scale_bench import STUDIES, SUITE, PlannedBench
-from harness.system.machine import ROOT
+from pacer import paths
 from pacer.errors import PacerError
 from scoring.board import BoardQuery, build_board
 from scoring.mirror import default_uri, mirror
@@ -55,8 +54,8 @@ def leaderboard(bench: PlannedBench) -> tuple[float, float]:
     printed, and until its files are written as well."""
     words = ["leaderboard", "--suite", SUITE, "--results", str(bench.settings.results), "--no-mlflow"]
     started, printed = time.perf_counter(), math.nan
-    command = [sys.executable, "-m", "harness", *words]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    command, environment = paths.python_command("-m", "harness", *words), paths.python_environment()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith(b"next: "):  # the last line of a table

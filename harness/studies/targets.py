@@ -25,6 +25,7 @@ from harness.protocol.trial import Overrides, Trial, over_horizon
 from harness.report.progress import TrialProgress
 from harness.studies.target_rule import TargetError, aim, best_value, decide, rank, steps_to
 from harness.system import machine
+from pacer import paths
 from pacer.errors import UsageError
 from scoring.records import Record
 from scoring.records.layout import SINGLE
@@ -50,8 +51,13 @@ def set_targets(
 ) -> int:
     """Sets the targets of these workloads and prints them. The families searched are those `named`, None for all.
 
-    Raises TargetError, and UsageError for a family that is not in the folder.
+    Raises TargetError, and UsageError for a family that is not in the folder or where Pacer is no clone.
     """
+    if paths.is_installed_file(targets.FOLDER):
+        raise UsageError(
+            f"targets are kept with Pacer's code, of which {targets.FOLDER} is an installed copy; type it in a "
+            "clone: make targets"
+        )
     procedure = _Procedure(points, repeats, named)
     if unknown := sorted(set(procedure.families) - set(known())):
         raise UsageError(f"no submission is named {', '.join(unknown)}; for a list, type: make submissions")

@@ -25,6 +25,7 @@ from harness.protocol.trial import Overrides, Trial, over_horizon
 from harness.report.progress import TrialProgress
 from harness.studies.candidates import Candidate, survivors
 from harness.system import machine
+from pacer import paths
 from pacer.errors import PacerError, UsageError
 from scoring.records import Record, RecordStore
 from scoring.records.layout import SINGLE
@@ -60,6 +61,12 @@ def tune(settings: Settings, specs: Sequence[str], count: int, console: Console)
             resolve(f"{spec}@{LITERATURE}")
         except ValueError as error:
             raise UsageError(str(error)) from None
+        path, name = locate(spec)
+        if paths.is_installed_file(path):
+            raise UsageError(
+                f"the point of {name} is kept beside {path}, in an installed copy of Pacer; work in a clone, or on "
+                f"a copy of the file with another `name` in it: cp {path} my_{path.name}"
+            )
     workloads = _ordered(chosen_workloads(settings))
     with connected(settings, console) as cluster:
         data.prepare(workloads, settings.data, cluster, console)

@@ -22,11 +22,10 @@ from filelock import FileLock, Timeout
 
 from harness.system import gpus
 from harness.system.gpus import Gpu
+from pacer import paths
+from pacer._version import VERSION
 from pacer.errors import UsageError
 from scoring.records.layout import SINGLE, Layout
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The project's folder."""
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 _PINNED_PACKAGES = ("torch", "numpy", "scipy", "ray", "mlflow", "schedulefree", "pytorch_optimizer")
@@ -190,7 +189,7 @@ def writable(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        folder = Path.home() / ".cache" / "pacer" / folder.name.lstrip(".")
+        folder = paths.user_cache() / folder.name.lstrip(".")
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -206,13 +205,18 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def code_version() -> str:
-    """The commit of this code, with "+dirty" where files differ from it, or "unknown" outside a clone."""
+    """The commit of this code in a clone, with "+dirty" where files differ from it; else the version of the
+    package, as "pacer 0.2.0".
+    """
+    tree = paths.source_tree()
+    if tree is None or not (tree / ".git").exists():
+        return f"pacer {VERSION}"
     try:
-        run = functools.partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, check=True, timeout=10)
+        run = functools.partial(subprocess.run, cwd=tree, capture_output=True, text=True, check=True, timeout=10)
         commit = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
         return commit + ("+dirty" if run(["git", "status", "--porcelain"]).stdout.strip() else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
+    except (OSError, subprocess.SubprocessError):  # no git, or another user's clone
+        return f"pacer {VERSION}"
 
 
 def _processor() -> str:
