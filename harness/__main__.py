@@ -1,12 +1,6 @@
-"""`python -m harness VERB`: the command line. What make calls; every verb explains itself with --help."""
+"""`python -m harness COMMAND`: the same as `pacer COMMAND`."""
 
-from __future__ import annotations
-
-import signal
-import sys
-
-from harness.cli import main, terminate
+from harness.cli import program
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, terminate)
-    sys.exit(main())
+    program()
