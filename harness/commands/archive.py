@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from harness.commands.shared import places
 from harness.commands.shared.kinds import Folder, Names
-from harness.commands.shared.options import Results, Suite, results_field
+from harness.commands.shared.options import Results, Suite
 from harness.protocol.defaults import DEFAULT_SUITE
 
 EXAMPLES = ("pacer archive --to kept", "pacer archive --to kept --submissions adamw,lion")
@@ -23,7 +24,7 @@ class Options:
     to: Annotated[Folder, Parameter(help="Another folder of records.")]
     submissions: Annotated[Names | None, Parameter(help="Only these, as they are named on the board.")] = None
     suite: Suite = None
-    results: Results = results_field()
+    results: Results = field(default_factory=places.default_results)
 
 
 def run(options: Options) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
+from harness.commands.shared import places
 from harness.commands.shared.kinds import AtLeastOne, AtLeastZero, File, Names, Positive, Probability, Seed
 from harness.commands.shared.options import (
     BoardGroup,
@@ -25,9 +26,7 @@ from harness.commands.shared.options import (
     RulesetOption,
     Suite,
     Workloads,
-    data_field,
     folder,
-    results_field,
     ruleset_of,
 )
 from harness.commands.shared.places import ray_address
@@ -43,9 +42,8 @@ from harness.protocol.settings import Settings
 from pacer.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.report.show import BoardQuery
     from harness.runs.bench import BenchReport
-    from scoring.board import Board
+    from scoring.board import Board, BoardQuery
 
 SUPERVISED = True
 EXAMPLES = (
@@ -62,13 +60,13 @@ EXAMPLES = (
 class Options:
     """Run what is missing of a benchmark, then print the leaderboard.
 
-    Without a suite or workloads it runs four workloads of the suite mini. Trials that are recorded are not run again.
-    RAY_ADDRESS names a Ray cluster to run on.
+    Without a suite or workloads it runs four workloads of the suite mini. Trials that are recorded are not run
+    again. RAY_ADDRESS names a Ray cluster to run on.
     """
 
-    settings: Annotated[
-        File | None, Parameter(help="A TOML file of options: studies = 5. What is typed wins.")
-    ] = field(default=None, kw_only=False)
+    settings: Annotated[File | None, Parameter(help="A TOML file of options: studies = 5. What is typed wins.")] = (
+        field(default=None, kw_only=False)
+    )
     suite: Suite = None
     workloads: Workloads = None
     submissions: Annotated[
@@ -87,17 +85,17 @@ class Options:
     ] = None
     sure: Annotated[Probability | None, Parameter(help="The probability that is enough for that. [0.95]")] = None
     budget_h: Annotated[Positive | None, Parameter(help="Hours of device time for that at most. [1]")] = None
-    results: Results = results_field()
-    data: Data = data_field()
+    results: Results = field(default_factory=places.default_results)
+    data: Data = field(default_factory=places.default_data)
     checkpoint_s: Annotated[Positive, Parameter(help="Seconds between a trial's checkpoints.")] = (
         Settings.checkpoint_s
     )
     hardware: Annotated[
         Hardware, Parameter(help="Of the cluster's nodes to measure on. [those with the most devices]")
     ] = None
-    limits: LimitGroup = LimitOptions()
-    layout: ClusterGroup = ClusterLayout()
-    board: BoardGroup = BoardOptions()
+    limits: LimitGroup = field(default_factory=LimitOptions)
+    layout: ClusterGroup = field(default_factory=ClusterLayout)
+    board: BoardGroup = field(default_factory=BoardOptions)
 
 
 def run(options: Options) -> int:
@@ -153,7 +151,7 @@ def run_trials(options: Options, console: Console) -> list[BenchReport]:
 
 def query_of(options: Options, report: BenchReport) -> BoardQuery:
     """What the board of a bench is asked for."""
-    from harness.report.show import BoardQuery
+    from scoring.board import BoardQuery
 
     return BoardQuery(
         suite=report.suite,

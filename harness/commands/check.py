@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
+from harness.commands.shared import places
 from harness.commands.shared.kinds import Names
 from harness.commands.shared.options import (
     Data,
@@ -19,9 +20,7 @@ from harness.commands.shared.options import (
     RulesetOption,
     Suite,
     Workloads,
-    data_field,
     folder,
-    results_field,
     ruleset_of,
 )
 from harness.protocol.defaults import DEFAULT_SUITE
@@ -42,10 +41,12 @@ class Options:
     suite: Suite = None
     workloads: Workloads = None
     ruleset: RulesetOption = None
-    results: Annotated[Results, Parameter(help="Folder of records, hidden from the submission.")] = results_field()
-    data: Data = data_field()
-    limits: LimitGroup = LimitOptions()
-    layout: MachineGroup = MachineLayout()
+    results: Annotated[Results, Parameter(help="Folder of records, hidden from the submission.")] = field(
+        default_factory=places.default_results
+    )
+    data: Data = field(default_factory=places.default_data)
+    limits: LimitGroup = field(default_factory=LimitOptions)
+    layout: MachineGroup = field(default_factory=MachineLayout)
 
 
 def run(options: Options) -> int:

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from rich.console import Console
 
+from harness.commands.shared import places
 from harness.commands.shared.kinds import File
-from harness.commands.shared.options import Results, Ruleset, results_field
+from harness.commands.shared.options import Results, Ruleset
 
 EXAMPLES = ("pacer import-algoperf path/to/logs --version 0.6 --ruleset external",)
 
@@ -24,7 +25,7 @@ class Options:
     )
     version: Annotated[Literal["0.5", "0.6"], Parameter(help="Of AlgoPerf.")]
     ruleset: Annotated[Ruleset, Parameter(help="Which leaderboard these are the logs of.")]
-    results: Results = results_field()
+    results: Results = field(default_factory=places.default_results)
 
 
 def run(options: Options) -> int:

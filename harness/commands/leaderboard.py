@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
-from harness.commands.shared import again
+from harness.commands.shared import places
 from harness.commands.shared.options import (
     BoardGroup,
     BoardOptions,
@@ -20,7 +20,6 @@ from harness.commands.shared.options import (
     RulesetOption,
     Suite,
     Workloads,
-    results_field,
     ruleset_of,
 )
 from harness.protocol.defaults import DEFAULT_SUITE
@@ -40,14 +39,16 @@ class Options:
     workloads: Workloads = None
     ruleset: RulesetOption = None
     hardware: Annotated[Hardware, Parameter(help="Whose board. [that with the most records]")] = None
-    results: Results = results_field()
-    layout: ClusterGroup = ClusterLayout()
-    board: BoardGroup = BoardOptions()
+    results: Results = field(default_factory=places.default_results)
+    layout: ClusterGroup = field(default_factory=ClusterLayout)
+    board: BoardGroup = field(default_factory=BoardOptions)
 
 
 def run(options: Options) -> int:
     """Shows the board."""
-    from harness.report.show import BoardQuery, show_board
+    from harness.commands.shared import again
+    from harness.report.show import show_board
+    from scoring.board import BoardQuery
 
     console, results, layout = Console(stderr=True), Path(options.results), options.layout.layout()
     query = BoardQuery(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
+from harness.commands.shared import places
 from harness.commands.shared.kinds import AtLeastOne
 from harness.commands.shared.options import (
     Data,
@@ -16,9 +17,7 @@ from harness.commands.shared.options import (
     Results,
     Suite,
     Workloads,
-    data_field,
     folder,
-    results_field,
 )
 from harness.protocol.defaults import DEFAULT_SUITE
 from harness.protocol.settings import Settings
@@ -33,8 +32,10 @@ class Options:
     suite: Suite = None
     workloads: Workloads = None
     pairs: Annotated[AtLeastOne, Parameter(help="Interleaved pairs of loops a workload.")] = 7
-    results: Annotated[Results, Parameter(help="Folder of records, whose last bench counts.")] = results_field()
-    data: Data = data_field()
+    results: Annotated[Results, Parameter(help="Folder of records, whose last bench counts.")] = field(
+        default_factory=places.default_results
+    )
+    data: Data = field(default_factory=places.default_data)
     json: Json = False
 
 

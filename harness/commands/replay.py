@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +10,11 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from harness.algoperf.facts import of_suite
+from harness.commands.shared import places
 from harness.commands.shared.kinds import Names, Text
-from harness.commands.shared.options import Results, RulesetOption, Suite, results_field, ruleset_of
-from harness.protocol.defaults import DEFAULT_SUITE, REFERENCE
+from harness.commands.shared.options import Results, RulesetOption, Suite, ruleset_of
+from harness.protocol.defaults import DEFAULT_SUITE
+from scoring.records.protocol import REFERENCE
 
 EXAMPLES = (
     "pacer replay --suite mini",
@@ -30,7 +32,7 @@ class Options:
     reference: Annotated[
         Text | None, Parameter(help="What the anchored score and the cut compare with. [the suite's]")
     ] = None
-    results: Results = results_field()
+    results: Results = field(default_factory=places.default_results)
 
 
 def run(options: Options) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 
-from harness.commands.shared.options import Json, Results, results_field
+from harness.commands.shared import places
+from harness.commands.shared.options import Json, Results
 from harness.report import status
 
 EXAMPLES = ("pacer status", "pacer status --results s3://bucket/folder", "pacer status --json")
@@ -19,7 +20,7 @@ EXAMPLES = ("pacer status", "pacer status --results s3://bucket/folder", "pacer 
 class Options:
     """Say what a bench is doing, from another terminal."""
 
-    results: Results = results_field()
+    results: Results = field(default_factory=places.default_results)
     json: Json = False
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
+from harness.commands.shared import places
 from harness.commands.shared.kinds import AtLeastOne, Names
-from harness.commands.shared.options import Data, Suite, Workloads, data_field, folder
+from harness.commands.shared.options import Data, Suite, Workloads, folder
 from harness.commands.shared.places import ray_address
 from harness.protocol.defaults import DEFAULT_SUITE
 from harness.protocol.settings import Settings
@@ -32,7 +33,7 @@ class Options:
     families: Annotated[
         Names | None, Parameter(help="Search these submissions alone. [nadamw,adamw,nesterov,heavy_ball]")
     ] = None
-    data: Data = data_field()
+    data: Data = field(default_factory=places.default_data)
 
 
 def run(options: Options) -> int:

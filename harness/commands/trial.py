@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TextIO
 
 from cyclopts import Parameter
 from rich.console import Console
 
+from harness.commands.shared import places
 from harness.commands.shared.kinds import AtLeastZero, File, Seed, Text
 from harness.commands.shared.options import (
     Data,
@@ -21,9 +22,7 @@ from harness.commands.shared.options import (
     Results,
     RulesetOption,
     Suite,
-    data_field,
     folder,
-    results_field,
     ruleset_of,
 )
 from harness.protocol.defaults import DEFAULT_SUITE
@@ -50,10 +49,10 @@ class Options:
     record: Annotated[
         File | None, Parameter(help="Add the record to this file, a line of RESULTS/SUITE/trials.jsonl. [print it]")
     ] = None
-    results: Results = results_field()
-    data: Data = data_field()
-    limits: LimitGroup = LimitOptions()
-    layout: MachineGroup = MachineLayout()
+    results: Results = field(default_factory=places.default_results)
+    data: Data = field(default_factory=places.default_data)
+    limits: LimitGroup = field(default_factory=LimitOptions)
+    layout: MachineGroup = field(default_factory=MachineLayout)
 
 
 def run(options: Options) -> int:

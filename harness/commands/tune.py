@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
+from harness.commands.shared import places
 from harness.commands.shared.kinds import AtLeastOne, Names
-from harness.commands.shared.options import Data, Results, Suite, Workloads, data_field, folder, results_field
+from harness.commands.shared.options import Data, Results, Suite, Workloads, folder
 from harness.commands.shared.places import ray_address
 from harness.protocol.defaults import DEFAULT_SUITE
 from harness.protocol.settings import Settings
@@ -26,8 +27,8 @@ class Options:
     points: Annotated[AtLeastOne, Parameter(help="Points of the space to try, beside those that are known.")] = 5
     suite: Suite = None
     workloads: Workloads = None
-    results: Results = results_field()
-    data: Data = data_field()
+    results: Results = field(default_factory=places.default_results)
+    data: Data = field(default_factory=places.default_data)
 
 
 def run(options: Options) -> int:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from harness.commands.shared import places
 from harness.commands.shared.kinds import Port, Text
-from harness.commands.shared.options import Results, Suite, TrackingUri, results_field
+from harness.commands.shared.options import Results, Suite, TrackingUri
 from harness.protocol.defaults import DEFAULT_SUITE
 
 EXAMPLES = ("pacer ui", "pacer ui --suite mini --port 5001")
@@ -21,7 +21,7 @@ class Options:
     """Serve the MLflow UI on this machine and print the leaderboards' addresses."""
 
     suite: Suite = None
-    results: Results = results_field()
+    results: Results = field(default_factory=places.default_results)
     tracking_uri: TrackingUri = field(default_factory=places.tracking_uri)
     host: Annotated[Text, Parameter(help="Address to serve on.")] = "127.0.0.1"
     port: Annotated[Port, Parameter(help="Port to serve on; the kernel picks one where it is taken.")] = 5000

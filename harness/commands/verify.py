@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
+from harness.commands.shared import places
 from harness.commands.shared.kinds import AtLeastOne, Text
 from harness.commands.shared.options import (
     ClusterGroup,
@@ -19,9 +20,7 @@ from harness.commands.shared.options import (
     RulesetOption,
     Suite,
     Workloads,
-    data_field,
     folder,
-    results_field,
     ruleset_of,
 )
 from harness.commands.shared.places import ray_address
@@ -40,10 +39,10 @@ class Options:
     suite: Suite = None
     workloads: Workloads = None
     ruleset: RulesetOption = None
-    results: Results = results_field()
-    data: Data = data_field()
-    limits: LimitGroup = LimitOptions()
-    layout: ClusterGroup = ClusterLayout()
+    results: Results = field(default_factory=places.default_results)
+    data: Data = field(default_factory=places.default_data)
+    limits: LimitGroup = field(default_factory=LimitOptions)
+    layout: ClusterGroup = field(default_factory=ClusterLayout)
 
 
 def run(options: Options) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from harness.commands.shared.options import Json, Results, Suite, Workloads, folder, results_field
+from harness.commands.shared import places
+from harness.commands.shared.options import Json, Results, Suite, Workloads, folder
 from harness.protocol.defaults import DEFAULT_SUITE
 from harness.protocol.settings import Settings
 from harness.report.rows import print_rows
@@ -26,7 +27,7 @@ class Options:
     suite: Suite = None
     workloads: Workloads = None
     variants: Annotated[bool, Parameter(help="Their variants instead.")] = False
-    results: Results = results_field()
+    results: Results = field(default_factory=places.default_results)
     json: Json = False
 
 

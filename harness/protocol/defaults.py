@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from scoring.records.protocol import REFERENCE
-=======
 from enum import StrEnum
 
-REFERENCE = "nadamw"
-"""The submission that sets the pace: budgets count its steps, anchored scores are relative to its times."""
->>>>>>> fb39578 (pacer COMMAND: a typed command line, one options class a command; make verbs are aliases of it)
+from scoring.records.protocol import REFERENCE
 
 DEFAULT_SUBMISSIONS = (REFERENCE, "adamw", "nesterov", "schedule_free_adamw")
 DEFAULT_SUITE = "mini"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from harness.protocol.defaults import REFERENCE, Stop
+from harness.protocol.defaults import Stop
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial, results_hash
 from scoring.records import Record, Stored

@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-<<<<<<< HEAD
-from dataclasses import replace
-=======
-from dataclasses import dataclass, fields, replace
->>>>>>> fb39578 (pacer COMMAND: a typed command line, one options class a command; make verbs are aliases of it)
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +14,14 @@ from rich.console import Console
 from harness.algoperf.facts import of_suite
 from harness.protocol.defaults import DEFAULT_MIRROR_S
 from scoring import compare
-<<<<<<< HEAD
-from scoring.board import BoardQuery, build_board
-=======
-from scoring.board import Board, build_board
->>>>>>> fb39578 (pacer COMMAND: a typed command line, one options class a command; make verbs are aliases of it)
+from scoring.board import Board, BoardQuery, build_board
 from scoring.records import RecordStore
 from scoring.records.brief import Stored
 from scoring.records.layout import SINGLE, Layout
 from scoring.rules import RULES
-from scoring.selection import REMEDY
 from scoring.tables import as_text
 
 _MANY = 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoardQuery:
-    """What a board is asked for."""
-
-    suite: str
-    ruleset: str = "self"
-    reference: str = REFERENCE
-    workloads: Sequence[str] | None = None
-    fingerprint: str | None = None
-    score: str = "anchored"
-    by: str = "time"
-    remedy: str = REMEDY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +50,7 @@ class Boards:
 
     def build(self, **changes: Any) -> Board:
         """The board, for a question with some changes."""
-        query = replace(self.query, **changes)
-        asked = {each.name: getattr(query, each.name) for each in fields(query)}
-        return build_board([trial.record for trial in self.trials], **asked)
+        return build_board([trial.record for trial in self.trials], replace(self.query, **changes))
 
     def whole(self, board: Board) -> Board:
         """The board that files and MLflow show: by time, of all that was ever run, and the variants of this one."""
@@ -119,32 +94,6 @@ def show_board(
 
     Raises RecordsError where there is nothing to show, UsageError for a bad setting.
     """
-<<<<<<< HEAD
-    trials, warnings = RecordStore(results, suite).brief()
-    # A fingerprint says all of the hardware, the layout included.
-    records = [t.record for t in trials if fingerprint is not None or t.record.layout == layout]
-    query = BoardQuery(suite=suite, ruleset=ruleset, fingerprint=fingerprint)
-    if layout.settings:
-        query = replace(query, remedy=f"run: make bench {' '.join(layout.settings)}")
-    seen = {r.workload for r in records if r.variant_of is None and r.ruleset == ruleset}
-    if published := of_suite(suite):
-        # Held-out workloads are variants, which a board of our own leaves out unless they are named.
-        seen = {r.workload for r in records}
-        workloads = workloads or published.among(seen) or None
-        remedy = f"read their logs: .venv/bin/python -m harness import-algoperf DIR --version {published.version} "
-        remedy += f"--ruleset {published.ruleset} --results {results}"
-        query = replace(query, reference=published.reference, remedy=remedy)
-    if compared:
-        boards = [build_board(records, replace(query, workloads=workloads, by=by, score=name)) for name in RULES]
-        facts = compare.as_json(boards)
-        facts["warnings"] += warnings
-        print(json.dumps(facts, allow_nan=False, indent=1) if as_json else compare.as_text(boards))
-        return
-    query = replace(query, score=score)
-    board = build_board(records, replace(query, workloads=workloads, by=by))
-    if as_json:
-        print(json.dumps({**board.as_json(), "warnings": [*board.warnings, *warnings]}, allow_nan=False, indent=1))
-=======
     boards = open_boards(results, query, layout)
     if presentation.compared:
         return _compare(boards, as_json=presentation.as_json)
@@ -152,7 +101,6 @@ def show_board(
     if presentation.as_json:
         facts = {**board.as_json(), "warnings": [*board.warnings, *boards.warnings]}
         print(json.dumps(facts, allow_nan=False, indent=1))
->>>>>>> fb39578 (pacer COMMAND: a typed command line, one options class a command; make verbs are aliases of it)
     else:
         print(as_text(board, width=max(100, console.width), next_command="make ui"))
     sys.stdout.flush()
@@ -171,15 +119,7 @@ def publish(
     """Writes the whole board of a suite to files and to MLflow; the console says where."""
     from scoring.export import export  # the packages that draw take two seconds to import
 
-<<<<<<< HEAD
-    # What files and MLflow show is the whole board by time: all that was ever run, and the variants of this bench.
-    everything = sorted(seen.union(workloads or ()))
-    shown = (by, list(board.workloads))
-    whole = board if shown == ("time", everything) else build_board(records, replace(query, workloads=everything))
-    folder = results / suite / "_".join(["board", *layout.settings])
-=======
     whole, folder = boards.whole(board), board_folder(results, board.suite, layout)
->>>>>>> fb39578 (pacer COMMAND: a typed command line, one options class a command; make verbs are aliases of it)
     export(whole, folder)
     console.print(f"Table and charts: {folder}", highlight=False, soft_wrap=True)
     if presentation.mirrored:

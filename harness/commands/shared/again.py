@@ -66,9 +66,7 @@ def write_for_leaderboard(board: Board, results: str, layout: Layout, console: C
     return _write(board, results, layout, kept, console)
 
 
-def _write(
-    board: Board, results: str, layout: Layout, more: Mapping[str, Any], console: Console
-) -> Path | None:
+def _write(board: Board, results: str, layout: Layout, more: Mapping[str, Any], console: Console) -> Path | None:
     """None for a board of published logs, which no bench can make."""
     if of_suite(board.suite) is not None:
         return None

@@ -19,7 +19,7 @@ def read_make(words: Sequence[str]) -> tuple[list[str], Given]:
     """The words of a command line, and the settings given with them.
 
     `words` are the verb, options that the alias itself has, then `NAME=value` settings and the other verbs of the
-    same call of make. A setting of one of those alone is left to it. Raises UsageError for a name that no verb knows.
+    same call of make. A setting of one of those alone is left to it. Raises UsageError for a name in small letters.
     """
     verb = words[0] if words else ""
     typed: list[str] = [verb]
@@ -34,7 +34,9 @@ def read_make(words: Sequence[str]) -> tuple[list[str], Given]:
         elif name in _ELSEWHERE:
             continue
         elif name != name.upper():
-            raise UsageError(f"{name} is no setting of make {verb}; settings are in capitals: {name.upper()}={value}")
+            raise UsageError(
+                f"{name} is no setting of make {verb}; settings are in capitals: {name.upper()}={value}"
+            )
         else:
             settings[name] = value
     return typed, Given({n: v for n, v in settings.items() if not _of_another(n, verb, others)}, "make")

@@ -30,7 +30,7 @@ _OFF = ("", "0")
 
 @dataclass(frozen=True)
 class Given:
-    """Settings by the names of options, `-` and `_` being the same, and who gave them; `file` is where they stand."""
+    """Settings by the names of options, `-` and `_` being the same, who gave them, and the file they stand in."""
 
     values: Mapping[str, object]
     source: Source
@@ -124,7 +124,9 @@ def read_settings(path: str) -> Mapping[str, Any]:
     """The settings in a TOML file. Raises UsageError where there is none, or it cannot be read."""
     file = Path(path).expanduser()
     if not file.exists():
-        named = f"; to name a submission, type: pacer bench --submission {path}" if not path.endswith(".toml") else ""
+        named = (
+            f"; to name a submission, type: pacer bench --submission {path}" if not path.endswith(".toml") else ""
+        )
         raise UsageError(f"there is no settings file {path}{named}")
     if file.suffix == ".py":
         raise UsageError(

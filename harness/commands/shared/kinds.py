@@ -1,7 +1,7 @@
 """The kinds of values that options take: how their text is read, and what is refused with which words.
 
-Each is an annotated type for a field of a command's `Options`. A converter raises ValueError with what was expected;
-the message that the user sees names the option and the value as well.
+Each is an annotated type for a field of a command's `Options`. A converter raises ValueError with what was
+expected; the message that the user sees names the option and the value as well.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _number(wanted: str, accepted: Callable[[float], bool]) -> Converter:
 
 
 Names = Annotated[tuple[str, ...], Parameter(converter=_names, metavar="A,B")]
-"""Names or lines, separated by the commas that are in no parentheses; an option that is given twice adds to them."""
+"""Names or lines, separated by the commas that are in no parentheses; an option given twice adds to them."""
 
 Text = Annotated[str, Parameter(converter=_text, metavar="X")]
 File = Annotated[str, Parameter(converter=_path, metavar="FILE")]
@@ -110,7 +110,9 @@ Positive = Annotated[
     float,
     Parameter(converter=_number("a number above 0", lambda n: 0 < n < math.inf), metavar="N"),
 ]
-Patience = Annotated[float, Parameter(converter=_number("seconds from 0 up, or inf", lambda n: n >= 0), metavar="N")]
+Patience = Annotated[
+    float, Parameter(converter=_number("seconds from 0 up, or inf", lambda n: n >= 0), metavar="N")
+]
 Probability = Annotated[
     float, Parameter(converter=_number("a probability between 0.5 and 1", lambda n: 0.5 < n < 1), metavar="P")
 ]

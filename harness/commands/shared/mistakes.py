@@ -75,7 +75,9 @@ def _unknown(error: UnknownOptionError, verb: str, call: str) -> str:
         return f"{token.keyword} is no option of pacer.{verb}{_meant(token.keyword or '', known) or _all(known)}"
     word = (token.keyword or token.value).partition("=")[0]
     every = [*options, "--help"] + [name for argument in arguments for name in argument.names if argument.parse]
-    return f"{verb} has no option {word}{_meant(word, every) or _all(options)}" if verb else f"unknown option {word}"
+    return (
+        f"{verb} has no option {word}{_meant(word, every) or _all(options)}" if verb else f"unknown option {word}"
+    )
 
 
 def _all(known: Sequence[str]) -> str:
@@ -114,7 +116,7 @@ def _expected(error: CoercionError) -> str:
 
 
 def _unused(words: Sequence[str], fields: Sequence[str], call: str) -> str:
-    text = " ".join(words)
+    useless = f"{call.split()[-1]} has no use for {' '.join(words)!r}"
     if "submission" in fields:
-        return f"{call.split()[-1]} has no use for {text!r}; to name a submission, type: {call} --submission {words[0]}"
-    return f"{call.split()[-1]} has no use for {text!r}; to see its options, type: {call} --help"
+        return f"{useless}; to name a submission, type: {call} --submission {words[0]}"
+    return f"{useless}; to see its options, type: {call} --help"

@@ -41,16 +41,6 @@ _LAYOUT = Group("How a trial lies on hardware", sort_key=2)
 _BOARD = Group("The board", sort_key=3)
 
 
-def results_field() -> str:
-    """The default of an option `results`."""
-    return field(default_factory=places.default_results)
-
-
-def data_field() -> str:
-    """The default of an option `data`."""
-    return field(default_factory=places.default_data)
-
-
 @dataclass(frozen=True, kw_only=True)
 class LimitOptions:
     """What one submission may take."""
