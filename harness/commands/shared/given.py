@@ -88,7 +88,7 @@ class Given:
 def spelled(token: Token, value: object = None) -> str:
     """A token as the user wrote it, for messages."""
     source, _, file = token.source.partition(":")
-    value = token.value if value is None else value
+    value = _written(token.value) if value is None else value
     if source == "file":
         return f"{file}: {token.keyword} = {_as_toml(value)}"
     if source == "make":
@@ -96,6 +96,17 @@ def spelled(token: Token, value: object = None) -> str:
     if source == "python":
         return f"{token.keyword}={value!r}"
     return f"{token.keyword} {value}".strip() if token.keyword else str(value)
+
+
+def _written(text: str) -> object:
+    """What stood in a file or a program where this text is what is left of it: a number, or the text."""
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            return float(text)
+        except ValueError:
+            return text
 
 
 def option_name(argument: Argument) -> str:

@@ -94,6 +94,17 @@ def _number(wanted: str, accepted: Callable[[float], bool]) -> Converter:
     return read
 
 
+def one_of(*choices: str) -> Converter:
+    """One of some words; Cyclopts itself takes "none" for an option that may be None."""
+
+    def read(_: Any, tokens: Sequence[Token]) -> str:
+        if tokens[0].value not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return tokens[0].value
+
+    return read
+
+
 Names = Annotated[tuple[str, ...], Parameter(converter=_names, metavar="A,B")]
 """Names or lines, separated by the commas that are in no parentheses; an option given twice adds to them."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from cyclopts import Group, Parameter
 
 from harness.algoperf.facts import of_suite
 from harness.commands.shared import places
-from harness.commands.shared.kinds import AtLeastOne, Folder, Names, Patience, Positive, Text
+from harness.commands.shared.kinds import AtLeastOne, Folder, Names, Patience, Positive, Text, one_of
 from harness.protocol.defaults import DEFAULT_MIRROR_S, DEFAULT_SUITE
 from harness.system.sandbox import Limits
 from scoring.names import Axis, Score
@@ -30,7 +30,10 @@ Results = Annotated[Folder, Parameter(help="Folder of the records, or an address
 Data = Annotated[Folder, Parameter(help="Folder of the dataset cache.")]
 RulesetOption = Annotated[
     Ruleset | None,
-    Parameter(help="self: fixed hyperparameters, one trial a study; external: tuned in a search space. [self]"),
+    Parameter(
+        converter=one_of(*get_args(Ruleset)),
+        help="self: fixed hyperparameters, one trial a study; external: tuned in a search space. [self]",
+    ),
 ]
 Json = Annotated[bool, Parameter(help="Print JSON, for programs.")]
 Hardware = Annotated[Text | None, Parameter(metavar="FINGERPRINT")]
