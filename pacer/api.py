@@ -94,7 +94,9 @@ def _signed(verb: str) -> Callable[[_F], _F]:
     """Gives a function the options of a command as its signature, for help() and completion."""
 
     def sign(function: _F) -> _F:
-        names = [a.name.lstrip("-").lower().replace("-", "_") for a in arguments_of(verb) if a.parse]
+        names = [
+            a.name.lstrip("-").lower().replace("-", "_") for a in arguments_of(verb) if a.parse and a.name != "*"
+        ]
         known = [name for name in names if name not in (*_PRINTING, SETTINGS)]
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
         more = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in known]
