@@ -16,7 +16,7 @@ from mlflow.entities import ViewType
 from pacer.errors import UsageError
 from scoring import export
 from scoring import mirror as mirrors
-from scoring.board import build_board
+from scoring.board import BoardQuery, build_board
 from scoring.mirror import MirrorError, default_uri, find_leaderboards, leaderboard_url, mirror
 from scoring.mlflow_store import cut, legal, readable
 from scoring.mlflow_view import serve
@@ -60,7 +60,7 @@ def quick_charts(request, monkeypatch):
 
 
 def board(records, **other):
-    return build_board(records, suite="mini", draws=50, **other)
+    return build_board(records, BoardQuery(suite="mini", draws=50, **other))
 
 
 def runs(uri, name, kind=None, which=ViewType.ACTIVE_ONLY):

@@ -263,6 +263,7 @@ def test_the_time_that_is_left_is_what_the_exact_policies_leave():
 def test_one_lenient_curve_is_enough():
     late = record("adam", values=(0.1, 0.1, 0.1, 0.95), time=12.5)
     assert forecast([record(**CURVE), late]).stop_reason(40.0, seen(0.2)) is None
+    assert forecast([late, record(**CURVE)]).stop_reason(40.0, seen(0.2)) is None
 
 
 def test_where_nobody_reached_the_target_the_best_miss_is_the_bar():
