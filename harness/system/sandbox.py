@@ -136,7 +136,7 @@ def enter(sandbox_spec: SandboxSpec, namespaces: Sequence[int] = ()) -> tuple[Gu
     counted_alone = not sandbox_spec.multi_host and (
         _join_namespaces(namespaces) if namespaces else _leave_network(shared=sandbox_spec.has_peers)
     )
-    # The kernel counts the threads of all players in a user namespace together; the referee each player's processes.
+    # The kernel counts the threads of all players in a namespace together; the referee each player's processes.
     threads = limits.processes * sandbox_spec.players_here + (0 if counted_alone else _own_threads())
     guards = [Guard.NETWORK] if counted_alone else []
     stays = _stay_on_core()
@@ -204,7 +204,7 @@ def _join_namespaces(namespaces: Sequence[int]) -> bool:
 
 
 def namespaces_of(pid: int) -> list[int]:
-    """Descriptors of pid's user and network namespaces; the caller closes them. None where they are this process's."""
+    """Descriptors of pid's user and network namespaces; the caller closes them. None where it has none of its own."""
     try:
         if os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
             return []
