@@ -98,9 +98,10 @@ Configured = (
 
 @dataclass
 class Training:
-    """A trial under way: what every hook is given. `step` counts finished updates; `hp` holds the hyperparameters as
-    attributes; `evaluations` lists those so far. `optimizer`, `schedule` and `average` are what `configure` returned;
-    the first is typed as if there always were one, and is None where `configure` returned none."""
+    """A trial under way: what every hook is given. `step` counts finished updates; `hp` holds the hyperparameters
+    as attributes; `evaluations` lists those so far. `optimizer`, `schedule` and `average` are what `configure`
+    returned; the first has the type of the usual case, and is None where `configure` returned none.
+    """
 
     model: nn.Module
     workload: WorkloadView
