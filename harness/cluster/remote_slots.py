@@ -80,16 +80,16 @@ class _RemoteHost:
 
     @ray.method
     def open(self) -> tuple[tuple[str, int], bytes]:
-        """Opens the door; returns where it is, and the key."""
+        """Waits for the referee from now on; returns the address and the key."""
         machine.reset_niceness()
-        self._door = remote_host.Door(ray.util.get_node_ip_address())
-        return self._door.address, self._door.key
+        self._listener = remote_host.RefereeListener(ray.util.get_node_ip_address())
+        return self._listener.address, self._listener.key
 
     @ray.method
     def keep(self, trial: Trial, rank: int, host: str) -> None:
         trial = dataclasses.replace(trial, data=machine.writable(trial.data))
         with machine.exclusive_devices(1) as (device,):
-            remote_host.keep(self._door.answer(), trial, rank, host, device)
+            remote_host.serve(self._listener.accept(), trial, rank, host, device)
 
 
 _Actor = ray.remote(max_restarts=0)(_RemoteHost)

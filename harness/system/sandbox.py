@@ -93,24 +93,24 @@ class SandboxSpec:
     """Where a player lives: it may write in `scratch` alone, and read, beside the system's programs and libraries,
     what Python imports and `packages`. Folders that lead to one of `hidden` are opened package by package.
 
-    Of `neighbours` players of a trial on this machine, itself included, each may talk to the others, and write in
-    `rendezvous`. Some of them may be `multi_host`, on other machines: then it is not kept from the network. One
-    that has a `gpu`, by its unique id, may use the system's way to it, and sees no other.
+    Of `players_here` players of a trial on this machine, itself included, each may talk to the others, and write in
+    `rendezvous_folder`. Some of them may be `multi_host`, on other machines: then it is not kept from the network.
+    One that has a `gpu`, by its unique id, may use the system's way to it, and sees no other.
     """
 
     scratch: Path
     packages: Path | None = None
     hidden: tuple[Path, ...] = ()
     limits: Limits = DEFAULT_LIMITS
-    neighbours: int = 1
-    rendezvous: Path | None = None
+    players_here: int = 1
+    rendezvous_folder: Path | None = None
     multi_host: bool = False
     gpu: str | None = None
 
     @property
     def talks(self) -> bool:
         """Whether there are others to talk to."""
-        return self.multi_host or self.neighbours > 1
+        return self.multi_host or self.players_here > 1
 
 
 def enter(sandbox_spec: SandboxSpec, namespaces: Sequence[int] = ()) -> tuple[Guard, ...]:
@@ -129,13 +129,13 @@ def enter(sandbox_spec: SandboxSpec, namespaces: Sequence[int] = ()) -> tuple[Gu
     memory = (
         limits.memory_gib * 2**30
         if limits.memory_gib
-        else psutil.virtual_memory().available / 2 / sandbox_spec.neighbours
+        else psutil.virtual_memory().available / 2 / sandbox_spec.players_here
     )
     counted_alone = not sandbox_spec.multi_host and (
         _join_namespaces(namespaces) if namespaces else _leave_network(shared=sandbox_spec.talks)
     )
     # The kernel counts the processes of a house together; the referee those of each neighbour.
-    threads = limits.processes * sandbox_spec.neighbours + (0 if counted_alone else _own_threads())
+    threads = limits.processes * sandbox_spec.players_here + (0 if counted_alone else _own_threads())
     guards = [Guard.NETWORK] if counted_alone else []
     stays = _stay_on_core()
     guards += [guard for guard in _confine(sandbox_spec) if stays or guard is not Guard.PROCESSES]
@@ -224,13 +224,13 @@ def _confine(sandbox_spec: SandboxSpec) -> Iterator[Guard]:
         for place in (
             *readable,
             sandbox_spec.scratch,
-            *filter(None, (sandbox_spec.packages, sandbox_spec.rendezvous)),
+            *filter(None, (sandbox_spec.packages, sandbox_spec.rendezvous_folder)),
         ):
             directory = AccessFs.READ_DIR if place.is_dir() else AccessFs(0)
             domain.add_path_rule(place, access=AccessFs.READ_FILE | AccessFs.EXECUTE | directory)
         domain.allow_write(sandbox_spec.scratch)
-        if sandbox_spec.rendezvous is not None:
-            domain.allow_write(sandbox_spec.rendezvous)
+        if sandbox_spec.rendezvous_folder is not None:
+            domain.allow_write(sandbox_spec.rendezvous_folder)
         if sandbox_spec.talks:
             domain.allow_all_network()  # its own, where there are namespaces
         domain.add_path_rule(os.devnull, access=AccessFs.READ_FILE | AccessFs.WRITE_FILE)

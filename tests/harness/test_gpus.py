@@ -141,7 +141,7 @@ def test_a_process_has_the_device_that_it_was_given() -> None:
 def test_a_piece_of_memory_is_found_by_its_file() -> None:
     made = SharedBuffer.create(100)
     made.write(bytes(range(100)))
-    there = buffer.find(100, os.dup(made.descriptor))
+    there = buffer.attach(100, os.dup(made.descriptor))
     there[0] = 7
     assert made.read() == bytes([7, *range(1, 100)])
     made.close()
