@@ -202,7 +202,6 @@ def _join_namespaces(namespaces: Sequence[int]) -> bool:
         os.close(namespace)
     return True
 
-
     """Descriptors of pid's user and network namespaces; the caller closes them. Empty where it shares ours."""
     """Descriptors of pid's user and network namespaces; the caller closes them. None where it has none of its own."""
     try:
