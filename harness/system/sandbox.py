@@ -204,7 +204,7 @@ def _join_namespaces(namespaces: Sequence[int]) -> bool:
 
 
 def namespaces_of(pid: int) -> list[int]:
-    """Descriptors of pid's user and network namespaces; the caller closes them. None where it has none of its own."""
+    """Descriptors of pid's user and network namespaces; the caller closes them. Empty where it shares ours."""
     try:
         if os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
             return []
