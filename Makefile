@@ -1,42 +1,40 @@
 # Pacer's verbs. Settings are make variables: make bench STUDIES=5 SUBMISSION=torch.optim:RMSprop
+#
+# Those that run Pacer are aliases: `make bench STUDIES=5` is `pacer bench --studies 5`, and `pacer bench --help` says
+# what each setting means. Only what is typed after make counts; of the environment RAY_ADDRESS and
+# MLFLOW_TRACKING_URI do.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup bench leaderboard status ui demo check calibrate claims verify test proofs faults soak lint targets perf scale workloads submissions doctor clean
-
-RESULTS ?= results
-PORT ?= 5000
+ALIASES := bench leaderboard status ui demo check tune calibrate claims verify targets perf scale workloads submissions doctor
+.PHONY: help setup test proofs faults soak mutants lint types clean $(ALIASES)
 
 # The first Python that is new enough, unless PYTHON names one.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
-RUN := .venv/bin/python -m harness
 # Test processes have a thread each, as trials have.
 PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
-COMMON = $(if $(SUITE),--suite '$(SUITE)') --results '$(RESULTS)' $(if $(DATA),--data '$(DATA)') \
-	$(if $(RULESET),--ruleset '$(RULESET)') $(if $(WORKLOADS),--workloads '$(WORKLOADS)')
-BENCH = $(if $(SUBMISSIONS),--submissions '$(SUBMISSIONS)') $(if $(SUBMISSION),--submission '$(SUBMISSION)') \
-	$(if $(STUDIES),--studies $(STUDIES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED)) $(if $(STOP),--stop $(STOP)) \
-	$(HARDWARED) $(if $(VARIANTS),--variants $(VARIANTS)) $(if $(VARIANT_SEED),--variant-seed $(VARIANT_SEED)) \
-	$(if $(UNTIL_DECIDED),--until-decided '$(UNTIL_DECIDED)') $(if $(SURE),--sure $(SURE)) $(if $(BUDGET_H),--budget-h $(BUDGET_H))
-HARDWARED = $(if $(HARDWARE),--hardware $(HARDWARE))
-LIMITS = $(if $(MEMORY_GIB),--memory-gib $(MEMORY_GIB)) $(if $(PROCESSES),--processes $(PROCESSES)) \
-	$(if $(FILE_MIB),--file-mib $(FILE_MIB)) $(if $(STALL_S),--stall-s $(STALL_S))
-HOW = $(if $(DEVICES),--devices $(DEVICES)) $(if $(COMPILE),--compile)
-OVER = $(if $(MACHINES),--machines $(MACHINES))
-BOARD = $(HOW) $(OVER) $(if $(SCORE),--score $(SCORE)) $(if $(BY),--by $(BY)) $(if $(JSON),--json) $(if $(COMPARE),--compare) \
-	$(if $(MIRROR_S),--mirror-s $(MIRROR_S))
-# A folder of its own, so that published logs do not mix with benches.
-DEMO = $(if $(filter file,$(origin RESULTS)),results/demo,$(RESULTS))
+
+# The settings that were typed, quoted for the shell, and their names.
+quoted = '$(subst ','\'',$(1))'
+TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+GIVEN = $(foreach name,$(TYPED),$(call quoted,$(name)=$(value $(name))))
+# An alias, with options of its own; the other verbs of the same call say which settings are theirs.
+pacer = @.venv/bin/python -m harness make $@ $(1) $(filter-out $@,$(MAKECMDGOALS)) $(GIVEN)
+# The settings of a verb that is no alias: PYTHON and those named.
+takes = $(if $(filter-out PYTHON $(1),$(if $(filter $(ALIASES),$(MAKECMDGOALS)),,$(TYPED))),$(error \
+	make $@ takes no setting $(firstword $(filter-out PYTHON $(1),$(TYPED)))$(if $(1),; it takes $(1))))
 export RAY_ADDRESS MLFLOW_TRACKING_URI
 # Packages are compiled when they are first imported; where nothing may be kept of that, each process would do it again.
 unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
-	@echo; echo 'Settings: SUITE WORKLOADS VARIANTS VARIANT_SEED SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED STOP'
-	@echo '          POINTS RESULTS DATA SCORE BY JSON COMPARE COUNT LOGS PORT RAY_ADDRESS MLFLOW_TRACKING_URI PYTHON'
-	@echo '          UNTIL_DECIDED SURE BUDGET_H DEVICES MACHINES COMPILE HARDWARE MEMORY_GIB PROCESSES FILE_MIB STALL_S'
-	@echo '          MIRROR_S TRIALS_PLANNED'
+	@echo; echo 'Settings, each where it acts; .venv/bin/python -m harness VERB --help says what they mean:'
+	@echo '  SETTINGS SUITE WORKLOADS VARIANTS VARIANT_SEED SUBMISSION SUBMISSIONS STUDIES TRIALS RULESET SEED STOP'
+	@echo '  UNTIL_DECIDED SURE BUDGET_H SCORE BY COMPARE JSON MLFLOW MIRROR_S TRACKING_URI RESULTS DATA HARDWARE'
+	@echo '  DEVICES MACHINES COMPILE MEMORY_GIB PROCESSES FILE_MIB STALL_S CHECKPOINT_S POINTS REPEATS FAMILIES COUNT'
+	@echo '  LOGS HOST PORT PUBLIC TO PAIRS TRIALS_PLANNED'
+	@echo 'of make itself: PYTHON; from the environment, too: RAY_ADDRESS MLFLOW_TRACKING_URI'
 
 setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do it when needed)
 
@@ -52,64 +50,73 @@ setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do 
 	@touch .venv/.ready
 
 bench: setup  ## run what is missing of four workloads (SUITE=mini: all nine), print the leaderboard
-	@$(RUN) bench $(COMMON) $(BENCH) $(LIMITS) $(BOARD)
+	$(call pacer)
 
 leaderboard: setup  ## print the leaderboard again; BY=steps, SCORE=algoperf, JSON=1, COMPARE=1
-	@$(RUN) leaderboard $(COMMON) $(BOARD) $(HARDWARED)
+	$(call pacer)
 
 status: setup  ## what a bench is doing, from another terminal
-	@$(RUN) status --results '$(RESULTS)' $(if $(JSON),--json)
+	$(call pacer)
 
 ui: setup  ## serve the MLflow UI on loopback and print the leaderboard's address
-	@$(RUN) ui $(COMMON) --port $(PORT)
+	$(call pacer)
 
-demo: setup  ## show AlgoPerf's published leaderboards, those that come with it or LOGS=DIR, and open the UI
-	@$(RUN) demo --results '$(DEMO)' $(if $(LOGS),--logs '$(LOGS)') --port $(PORT)
+demo: setup  ## show AlgoPerf's published leaderboards, those of Pacer or LOGS=DIR, and open the UI
+	$(call pacer)
 
 check: setup  ## try SUBMISSION=x, or all, on every workload for a few steps and say what is wrong
-	@$(RUN) check $(COMMON) $(LIMITS) $(HOW) --submission '$(SUBMISSION)'
+	$(call pacer)
 
 verify: setup  ## repeat recorded trials of SUBMISSION=x, COUNT a workload: are losses and times the same?
-	@$(RUN) verify $(COMMON) $(LIMITS) $(HOW) $(OVER) --submission '$(SUBMISSION)' $(if $(COUNT),--count $(COUNT))
+	$(call pacer)
 
-calibrate: setup  ## find one point of SUBMISSION's search space for all workloads of the suite together
-	@$(RUN) calibrate $(COMMON) --submission '$(SUBMISSION)' $(if $(POINTS),--points $(POINTS))
+tune: setup  ## find one point of SUBMISSION's search space for all workloads of the suite together
+	$(call pacer)
+
+calibrate: setup
+	$(call pacer)
 
 claims: setup  ## write docs/claims.md: what became of each algorithm's claim, by the records in RESULTS
-	@$(RUN) claims $(COMMON)
+	$(call pacer,$(if $(filter TO,$(TYPED)),,--to=docs/claims.md))
 
 test: setup  ## run the quick tests
-	@$(PYTEST)
+	@$(call takes)$(PYTEST)
 
 proofs: setup  ## run the slow proofs: cluster, faults, browser, fresh clone
-	@$(PYTEST) -m 'slow and not soak' --durations=10
+	@$(call takes)$(PYTEST) -m 'slow and not soak' --durations=10
 
 faults: setup  ## inject faults, run bad submissions and cheats; prints what came of each kind
-	@$(PYTEST) tests/faults -m 'slow or not slow'
+	@$(call takes)$(PYTEST) tests/faults -m 'slow or not slow'
 
 soak: setup  ## interrupt every submission, or SUBMISSION=x, on every workload of mini: does it go on bit for bit?
-	@$(PYTEST) -m soak $(if $(SUBMISSION),-k '$(SUBMISSION)')
+	@$(call takes,SUBMISSION)$(PYTEST) -m soak $(if $(filter SUBMISSION,$(TYPED)),-k $(call quoted,$(value SUBMISSION)))
+
+mutants: setup  ## change the code in small ways and see that its tests notice
+	@.venv/bin/python -m tests.mutants
 
 lint: setup  ## format and lint
-	@.venv/bin/ruff format . && .venv/bin/ruff check .
+	@$(call takes).venv/bin/ruff format . && .venv/bin/ruff check .
+
+types: setup  ## check the types
+	@$(call takes).venv/bin/pyright
 
 targets: setup  ## set the targets of a suite (an hour for mini on 2 cores), VARIANTS=1 those of its variants
-	@$(RUN) targets $(COMMON) $(if $(VARIANTS),--variants)
+	$(call pacer)
 
 perf: setup  ## measure what the harness adds to a step, a trial and a bench
-	@$(RUN) perf $(COMMON) $(if $(JSON),--json)
+	$(call pacer)
 
 scale: setup  ## measure the harness itself on TRIALS_PLANNED (100000) trials with recorded curves for training
-	@$(RUN) scale $(if $(TRIALS_PLANNED),--trials-planned $(TRIALS_PLANNED)) $(if $(JSON),--json)
+	$(call pacer)
 
 workloads: setup  ## list the workloads
-	@$(RUN) workloads $(COMMON) $(if $(VARIANTS),--variants) $(if $(JSON),--json)
+	$(call pacer)
 
 submissions: setup  ## list the submissions
-	@$(RUN) submissions $(COMMON) $(if $(JSON),--json)
+	$(call pacer)
 
 doctor: setup  ## say what machine this is and whether it is quiet enough to time on
-	@$(RUN) doctor $(COMMON) $(if $(JSON),--json)
+	$(call pacer)
 
 clean:  ## delete .venv, not the results or the data
-	rm -rf .venv
+	$(call takes)rm -rf .venv

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from scoring import scores, times
+from scoring.names import Score
 from scoring.scores import Array
 
 
@@ -35,7 +36,7 @@ class Rule:
         return partial(scores.algoperf, held_out=held_out, area=self.area)
 
 
-RULES = {
+RULES: dict[Score, Rule] = {
     "anchored": Rule(pick=times.fastest, area=None),
     "algoperf": Rule(pick=times.fastest, area=scores.exact_area),
     "algoperf-published": Rule(pick=times.fewest_evaluations, area=scores.published_area, digits=4),

@@ -25,7 +25,7 @@ MAY_IMPORT = {
 }
 # Of the harness, each part imports only those that stand before it.
 LAYERS = ("system", "protocol", "player", "trial", "cluster", "algoperf", "report", "runs", "studies", "commands")
-ON_TOP = ("arguments", "cli", "__main__")
+ON_TOP = ("cli", "__main__")
 ONLY_IN = {"ray": "harness/cluster/*.py", "mlflow": "scoring/m*.py"}
 
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from scoring.records.protocol import REFERENCE
 
 DEFAULT_SUBMISSIONS = (REFERENCE, "adamw", "nesterov", "schedule_free_adamw")
 DEFAULT_SUITE = "mini"
-DEFAULT_STOP = "own-study"
 DEFAULT_WORKLOADS = ("flights_dlrm", "mnist_resnet", "molecules_gnn", "shakespeare_gpt")
 """What a bench runs that names neither suite nor workloads: embeddings, convolution, graphs, attention."""
 DEFAULT_TRIALS = {"external": 5, "self": 1}
 DEFAULT_MIRROR_S = 120.0
 """Seconds that a call may take to bring MLflow up to date; the next one goes on."""
+
+
+class Stop(StrEnum):
+    """The policies by which trials stop before their budget, the most careful first; racing.POLICIES has what each
+    does."""
+
+    OWN_STUDY = "own-study"
+    MISSED = "missed"
+    EXACT = "exact"
+    FORECAST = "forecast"
+
+
+DEFAULT_STOP = Stop.OWN_STUDY

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from harness.protocol.defaults import Stop
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial, results_hash
 from scoring.records import Record, Stored
@@ -24,15 +25,15 @@ from scoring.stopping import (
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 
-POLICIES: dict[str, Policy] = {
-    "own-study": OwnStudy(),
-    "missed": AllOf((OwnStudy(), Missed())),
-    "exact": exact_policies(REFERENCE),
-    "forecast": forecast_policies(exact_policies(REFERENCE)),
+POLICIES: dict[Stop, Policy] = {
+    Stop.OWN_STUDY: OwnStudy(),
+    Stop.MISSED: AllOf((OwnStudy(), Missed())),
+    Stop.EXACT: exact_policies(REFERENCE),
+    Stop.FORECAST: forecast_policies(exact_policies(REFERENCE)),
 }
-"""By the name in the settings, the most careful first."""
+"""By the name in the settings."""
 
-_LOOK_AT_CURVES = {"forecast"}
+_LOOK_AT_CURVES = {Stop.FORECAST}
 """Those that do; the others are spared the memory."""
 
 

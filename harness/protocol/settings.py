@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.protocol.defaults import DEFAULT_STOP, DEFAULT_SUBMISSIONS
+from harness.protocol.defaults import DEFAULT_STOP, DEFAULT_SUBMISSIONS, Stop
 from harness.system.sandbox import DEFAULT_LIMITS, Limits
 from pacer import paths
 from scoring.records.layout import SINGLE, Layout
@@ -30,7 +30,7 @@ class Settings:
     trials: int = 1
     ruleset: str = "self"
     seed: int = 0
-    stop: str = DEFAULT_STOP
+    stop: Stop = DEFAULT_STOP
     results: Path = field(default_factory=paths.default_results)
     data: Path = field(default_factory=paths.default_data)
     ray_address: str | None = None

@@ -41,9 +41,9 @@ def drawn(settings: Settings, workloads: Sequence[Workload]) -> tuple[Workload, 
         raise UsageError(
             f"{settings.variants} variants were asked for, expected at most {len(found)}: these workloads have no "
             "more with a target. To see them, type: "
-            f"python -m harness workloads --suite {settings.suite} --variants"
+            f"pacer workloads --suite {settings.suite} --variants"
         )
-    seed = _folder_seed(settings) if settings.variant_seed is None else settings.variant_seed
+    seed = folder_seed(settings) if settings.variant_seed is None else settings.variant_seed
     return draw(found, settings.variants, seed)
 
 
@@ -60,7 +60,7 @@ def draw(variants: Sequence[Workload], count: int, seed: int) -> tuple[Workload,
     return tuple(sorted(chosen, key=lambda variant: variant.name))
 
 
-def _folder_seed(settings: Settings) -> int:
+def folder_seed(settings: Settings) -> int:
     """The seed kept in RESULTS/SUITE/variants.json, made where there is none."""
     path = settings.results / settings.suite / "variants.json"
     path.parent.mkdir(parents=True, exist_ok=True)

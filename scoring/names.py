@@ -1,0 +1,11 @@
+"""The names that a board is asked for by, as types that import nothing: the command line offers them as choices."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Score = Literal["anchored", "algoperf", "algoperf-published"]
+"""The scores; scoring.rules.RULES says how each is made."""
+
+Axis = Literal["time", "steps", "examples"]
+"""What boards rank by; scoring.times.AXES says where an evaluation has it."""
