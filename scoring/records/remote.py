@@ -27,7 +27,7 @@ from scoring.records import files
 _EVERY_S = 10.0
 _COPIED = ("*/sources/*.txt", "*/variants.json", "*/trials.jsonl.gz", "*/status.json", "*/board/*")
 _CHECKPOINTS = "*/checkpoints/*.checkpoint"
-_PACE = "calibration.json"
+_STEP_TIMES = "calibration.json"
 _STATE = ".remote.json"
 
 
@@ -96,8 +96,8 @@ class Copy:
         for path in there:
             if path.match("*/trials/*.jsonl"):
                 self._take_lines(path)
-            elif str(path) == _PACE:
-                self._merge_pace()
+            elif str(path) == _STEP_TIMES:
+                self._merge_step_times()
             elif path.match(_CHECKPOINTS) or (
                 any(path.match(pattern) for pattern in _COPIED) and not (self.folder / path).exists()
             ):
@@ -107,10 +107,10 @@ class Copy:
         """Sends what has changed here. Raises OSError."""
         for records in self.folder.glob("*/trials.jsonl"):
             self._send_lines(records)
-        pace = self.folder / _PACE
-        if pace.exists() and self._changed(pace):
-            self._merge_pace()
-            self._write_there(Path(_PACE), pace.read_bytes())
+        step_times = self.folder / _STEP_TIMES
+        if step_times.exists() and self._changed(step_times):
+            self._merge_step_times()
+            self._write_there(Path(_STEP_TIMES), step_times.read_bytes())
         for pattern in (*_COPIED, _CHECKPOINTS):
             for path in self.folder.glob(pattern):
                 if path.is_file() and self._changed(path):
@@ -162,17 +162,17 @@ class Copy:
     def _keep(self, suite: Path, **state: object) -> None:
         files.replace(suite / _STATE, json.dumps(state).encode())
 
-    # ---- the rest: small files, the newest counts; of the pace, whatever was measured first
+    # ---- the rest: small files, the newest counts; of step times, whatever was measured first
 
-    def _merge_pace(self) -> None:
-        here = self.folder / _PACE
+    def _merge_step_times(self) -> None:
+        here = self.folder / _STEP_TIMES
         try:
-            theirs: Mapping[str, dict] = json.loads(self._read_there(Path(_PACE)))
+            theirs: Mapping[str, dict] = json.loads(self._read_there(Path(_STEP_TIMES)))
         except FileNotFoundError:
             return
         ours = json.loads(here.read_text()) if here.exists() else {}
         merged = {key: {**ours.get(key, {}), **theirs.get(key, {})} for key in {**ours, **theirs}}
-        self._write_here(Path(_PACE), json.dumps(merged, indent=1).encode())
+        self._write_here(Path(_STEP_TIMES), json.dumps(merged, indent=1).encode())
 
     def _changed(self, path: Path) -> bool:
         try:
