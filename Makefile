@@ -46,6 +46,7 @@ setup: .venv/.ready  ## make .venv with the pinned packages (the other verbs do 
 	@echo "setting up .venv with $$($(PYTHON) --version): a few minutes, once"
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/pip install -qq --disable-pip-version-check --no-compile -r requirements.txt
+	@.venv/bin/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch .venv/.ready
 
 bench: setup  ## run what is missing of four workloads (SUITE=mini: all nine), print the leaderboard
@@ -117,5 +118,5 @@ submissions: setup  ## list the submissions
 doctor: setup  ## say what machine this is and whether it is quiet enough to time on
 	$(call pacer)
 
-clean:  ## delete .venv and the data cache, not the results
-	$(call takes)rm -rf .venv .data
+clean:  ## delete .venv, not the results or the data
+	$(call takes)rm -rf .venv

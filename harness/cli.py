@@ -74,6 +74,6 @@ def _run(request: Request, words: Sequence[str], supervised: bool) -> int:
         processes.end_with_parent()
     elif address and getattr(request.command, "SUPERVISED", False):
         command = [sys.executable, "-m", "harness", _SUPERVISED, *words]
-        return supervisor.watch(command, address, functools.partial(print, file=sys.stderr))
+        return supervisor.supervise(command, address, functools.partial(print, file=sys.stderr))
     with results_here(request.options) as options:
         return request.command.run(options)

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -21,11 +20,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pacer import paths
 from pacer.errors import UsageError
 from scoring.mirror import MirrorError, default_uri, find_leaderboards, leaderboard_url
 from scoring.mlflow_store import sqlite_file
 
-_ROOT = Path(__file__).parents[1]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_PATIENCE_S = 120
 _STOP_PATIENCE_S = 10
@@ -111,10 +110,9 @@ def _free_port(host: str, port: int) -> int:
 @contextmanager
 def _server(uri: str, host: str, port: int, artifacts: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A running server; it and its worker are gone when this ends, by Ctrl-C, by SIGTERM or by an error."""
-    command = [sys.executable, "-m", "scoring.mlflow_app", host, str(port)]
-    environment = os.environ | _ENVIRONMENT
+    command = paths.python_command("-m", "scoring.mlflow_app", host, str(port))
+    environment = paths.python_environment() | _ENVIRONMENT
     environment |= {
-        "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "_MLFLOW_SERVER_FILE_STORE": uri,
         "_MLFLOW_SERVER_REGISTRY_STORE": uri,
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",

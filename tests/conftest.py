@@ -10,8 +10,8 @@ import pytest
 
 from harness.protocol.ending import EverySteps
 from harness.protocol.trial import Trial
-from harness.system.machine import ROOT
 from harness.trial.referee import run_trial
+from pacer import paths
 from scoring.records import Record
 from submissions.registry import SubmissionRef, resolve
 from tests.cores import one_core
@@ -25,8 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
-    """The dataset cache of the project: filled from the package index once."""
-    return ROOT / ".data"
+    """The folder of the datasets that commands use, too: filled from the package index once."""
+    return paths.default_data()
 
 
 @pytest.fixture

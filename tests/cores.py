@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.system.machine import ROOT
+from tests.folders import ROOT
 
 
 def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:

@@ -14,8 +14,8 @@ from typing import Self
 
 import psutil
 
-from harness.system.machine import ROOT
 from tests.cores import on_one_core
+from tests.folders import ROOT
 from tests.net import free_port
 
 _RAY = str(Path(sys.executable).with_name("ray"))

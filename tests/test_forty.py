@@ -9,12 +9,12 @@ import pytest
 
 from harness.protocol.defaults import DEFAULT_WORKLOADS
 from harness.report.listings import claims
-from harness.system.machine import ROOT
 from scoring.board import Board, BoardQuery, build_board
 from scoring.claims import as_markdown
 from scoring.records import Record, RecordStore
 from scoring.tables import as_markdown as board_as_markdown
 from submissions.registry import resolve
+from tests.folders import ROOT
 
 KEPT = ROOT / "results" / "forty"
 pytestmark = pytest.mark.xdist_group("forty")  # they share what is read

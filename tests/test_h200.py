@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from harness.system.machine import ROOT
 from scoring.board import BoardQuery, build_board
 from scoring.records import RecordStore
 from scoring.tables import as_markdown
+from tests.folders import ROOT
 
 
 def test_the_page_shows_the_board_of_the_kept_records() -> None:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("pacer", "workloads", "submissions", "harness", "scoring")
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-LEAVES = ("pacer.errors", "pacer.target")
+LEAVES = ("pacer.errors", "pacer.paths", "pacer.target", "pacer._version")
 """Anything may import them, and they import nothing of ours."""
 
 MAY_IMPORT = {
@@ -59,7 +59,7 @@ def test_imports_point_one_way(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "scoring" / "records").glob("*.py")), ids=lambda path: path.name)
 def test_records_are_a_leaf(path: Path) -> None:
     ours = {name for name in imported(path) if name.split(".")[0] in PACKAGES}
-    assert all(name.startswith(("scoring.records", *LEAVES)) for name in ours)
+    assert all(name.startswith(("scoring.records", *LEAVES)) or name == "pacer" for name in ours)
 
 
 def test_the_harness_is_built_in_layers() -> None:

@@ -13,16 +13,15 @@ import pytest
 from rich.console import Console
 
 from harness.algoperf.facts import of_suite
-from harness.algoperf.find_logs import leaderboards
+from harness.algoperf.find_logs import PUBLISHED_LOGS, leaderboards
 from harness.algoperf.import_logs import import_logs
-from harness.system.machine import ROOT
 from scoring import escape
 from scoring.board import Board, BoardQuery, build_board
 from scoring.records import Record, RecordStore
+from tests.folders import ROOT
 
 pytestmark = pytest.mark.xdist_group("published")  # they share what is imported
 
-KEPT = ROOT / "tests" / "data" / "algoperf_logs.tar.xz"
 README = (ROOT / "README.md").read_text()
 WHOLE = ROOT.parent / "shared" / "algoperf" / "logs.tar.xz"
 
@@ -62,7 +61,7 @@ FAULTS = {
 }
 
 
-@pytest.fixture(scope="module", params=[KEPT, WHOLE], ids=["kept", "whole"])
+@pytest.fixture(scope="module", params=[PUBLISHED_LOGS, WHOLE], ids=["kept", "whole"])
 def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Record]]:
     """The records of both leaderboards; the import has named the faults of their logs."""
     if not request.param.exists():
@@ -124,4 +123,4 @@ def test_the_readme_shows_what_comes_out(imported: dict[str, list[Record]], suit
 def test_the_kept_logs_hold_every_evaluation(imported: dict[str, list[Record]]) -> None:
     counts = {suite: sum(len(r.evaluations) for r in records) for suite, records in imported.items()}
     assert counts == {"algoperf-0.6-external": 12562, "algoperf-0.5-self": 63080}
-    assert KEPT.stat().st_size < 1_000_000
+    assert PUBLISHED_LOGS.stat().st_size < 1_000_000

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.arguments import parser
+from harness.commands.shared.from_make import read_make
+from harness.commands.shared.line import read
 from tests.cores import on_one_core
 
 ROOT = Path(__file__).parent.parent
@@ -38,13 +39,26 @@ def test_make_knows_every_verb_and_setting(line: str) -> None:
         ["make", "-n", "-o", ".venv/.ready", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     for command in printed.splitlines():
-        if "-m harness" in command:
-            parser().parse_args(shlex.split(command.split("-m harness")[1]))
+        if "-m harness make" in command:
+            typed, given = read_make(shlex.split(command.split("-m harness make")[1]))
+            assert read(typed, given) is not None
 
 
-@pytest.mark.parametrize("line", [line for line in SHELL if "-m harness" in line])
-def test_the_command_line_knows_every_verb_and_option(line: str) -> None:
-    parser().parse_args(shlex.split(line.split("-m harness")[1]))
+def typed_to_pacer() -> list[str]:
+    """The command lines of the README that are Pacer's own."""
+    starts = re.compile(r"^(?:\.venv/bin/)?(?:pacer|python -m harness) (.*)$")
+    return [found.group(1) for line in SHELL if (found := starts.match(line))]
+
+
+@pytest.mark.parametrize("line", typed_to_pacer())
+def test_the_command_line_knows_every_command_and_option(line: str) -> None:
+    words = [word for word in shlex.split(line) if not word.endswith(".toml")]
+    if words != ["--help"]:
+        assert read(words) is not None
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(typed_to_pacer()) >= 5
 
 
 def test_the_sample_submission_is_short() -> None:

@@ -22,7 +22,7 @@ _FILE = Path(__file__).with_suffix(".json")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workload:
+class WorkloadFacts:
     """One workload's validation metric and target. `budget_s` is 0 where it is not known."""
 
     metric: str
@@ -38,8 +38,8 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaderboard:
-    """One published leaderboard. `held_out` names the base workload of each held-out one; `workloads` holds every
-    workload of the version, those aside that this leaderboard does not use too."""
+    """One published leaderboard. It is made of the workloads `base`, `added` and `held_out`, the last with the base
+    workload of each; `workloads` holds the facts of every workload of the version, used here or not."""
 
     version: str
     ruleset: str
@@ -49,7 +49,7 @@ class Leaderboard:
     base: tuple[str, ...]
     added: tuple[str, ...]
     held_out: Mapping[str, str]
-    workloads: Mapping[str, Workload]
+    workloads: Mapping[str, WorkloadFacts]
 
     @property
     def suite(self) -> str:
@@ -80,7 +80,7 @@ def leaderboard(version: str, ruleset: str) -> Leaderboard:
         added=tuple(own["added_workloads"]),
         held_out=own["held_out_workloads"],
         workloads={
-            name: Workload(
+            name: WorkloadFacts(
                 **workload,
                 higher_is_better=workload["metric"] not in facts["minimized"],
                 budget_s=factor * own["budget_s"].get(name, 0.0),

@@ -12,23 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.algoperf.facts import Leaderboard, all_leaderboards
-from harness.system.machine import ROOT
 from pacer.errors import UsageError
 from scoring.selection import some
 
 SHOWN = 3
-"""Places that a fault names."""
+"""How many of the paths with a fault a report names."""
+
+PUBLISHED_LOGS = Path(__file__).with_name("published_logs.tar.xz")
+"""AlgoPerf's published logs, thinned; tests/data/make_algoperf_logs.py made it."""
 
 _LAYOUT = "SUBMISSION/study_N/WORKLOAD_(jax|pytorch)/trial_M/eval_measurements.csv"
 _DEPTH = 4  # folders between the one that is named and the submissions
 
 Faults = dict[str, list[str]]
-"""What is wrong, and the places where it is."""
+"""What is wrong, and the paths where it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialLog:
-    """Where the log of one trial is, and what its place says about it."""
+    """Where the log of one trial is, and what its path says of the trial."""
 
     submission: str
     study: int
@@ -38,7 +40,7 @@ class TrialLog:
     folder: Path
 
     @property
-    def place(self) -> str:
+    def path(self) -> str:
         """The trial's folder below that of the submissions."""
         return "/".join(self.folder.parts[-4:])
 
@@ -72,13 +74,13 @@ def find_submissions(folder: Path, ruleset: str) -> Path:
 def published() -> Iterator[Path]:
     """A folder with the published logs that come with Pacer, unpacked while the context lasts."""
     with tempfile.TemporaryDirectory() as unpacked:
-        with tarfile.open(ROOT / "tests" / "data" / "algoperf_logs.tar.xz") as archive:
+        with tarfile.open(PUBLISHED_LOGS) as archive:
             archive.extractall(unpacked, filter="data")
         yield Path(unpacked)
 
 
 def leaderboards(folder: Path) -> list[tuple[Leaderboard, Path]]:
-    """The leaderboards below `folder` whose place says what they are, as `algoperf_v06/logs/external_tuning` does.
+    """The leaderboards below `folder` whose path says what they are, as `algoperf_v06/logs/external_tuning` does.
 
     Raises UsageError where there is none.
     """
@@ -126,14 +128,14 @@ def _of_submission(folder: Path, facts: Leaderboard, faults: Faults) -> Iterator
     for study, study_folder in _numbered(folder, "study", faults):
         for path in _folders(study_folder):
             workload, _, framework = path.name.rpartition("_")
-            place = f"{folder.name}/{study_folder.name}/{path.name}"
+            where = f"{folder.name}/{study_folder.name}/{path.name}"
             if framework not in ("jax", "pytorch") or workload not in facts.workloads:
-                faults[f"no workload of AlgoPerf {facts.version}, left out"].append(place)
+                faults[f"no workload of AlgoPerf {facts.version}, left out"].append(where)
             elif workload not in facts.used:
-                faults["a variant that is not part of this leaderboard, left out"].append(place)
+                faults["a variant that is not part of this leaderboard, left out"].append(where)
             elif (study, workload) in seen:
                 faults[f"a second framework for the same workload, left out beside {seen[study, workload]}"].append(
-                    place
+                    where
                 )
             else:
                 seen[study, workload] = framework
@@ -154,15 +156,15 @@ def _count(submission: str, trials: Sequence[TrialLog], facts: Leaderboard, faul
     for trial in trials:
         studies[trial.workload][trial.study] += 1
     for workload, counts in studies.items():
-        place = f"{submission} on {workload}"
+        cell = f"{submission} on {workload}"
         if not counts:
             if workload not in facts.added:
-                faults["no logs, a miss"].append(place)
+                faults["no logs, a miss"].append(cell)
         elif len(counts) != facts.studies:
-            faults[f"{len(counts)} studies instead of {facts.studies}"].append(place)
+            faults[f"{len(counts)} studies instead of {facts.studies}"].append(cell)
         for study, count in counts.items():
             if count != facts.trials:
-                faults[f"{count} trials a study instead of {facts.trials}"].append(f"{place}, study {study}")
+                faults[f"{count} trials a study instead of {facts.trials}"].append(f"{cell}, study {study}")
 
 
 def _folders(folder: Path) -> list[Path]:

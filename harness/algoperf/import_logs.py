@@ -31,7 +31,7 @@ from scoring.selection import some
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class ImportReport:
     """What an import did. `present`: trials that had been imported before. `faults`: a line a kind."""
 
     suite: str
@@ -53,7 +53,7 @@ class Report:
         return "\n".join(lines)
 
 
-def import_logs(folder: Path, facts: Leaderboard, results: Path, console: Console) -> Report:
+def import_logs(folder: Path, facts: Leaderboard, results: Path, console: Console) -> ImportReport:
     """Adds the trials of the leaderboard in or below `folder` that are not among the results yet.
 
     Raises UsageError where no such leaderboard is found.
@@ -74,11 +74,11 @@ def import_logs(folder: Path, facts: Leaderboard, results: Path, console: Consol
                 yield record
 
     store.extend(fresh())
-    return Report(
+    return ImportReport(
         suite=facts.suite,
         submissions=tuple(dict.fromkeys(trial.submission for trial in trials)),
         trials=len(added),
         present=len(trials) - len(added),
         evaluations=sum(added),
-        faults=tuple(f"{what} ({len(places)}): {some(places, SHOWN)}" for what, places in faults.items()),
+        faults=tuple(f"{what} ({len(paths)}): {some(paths, SHOWN)}" for what, paths in faults.items()),
     )

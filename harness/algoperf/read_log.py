@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from harness.algoperf.facts import Leaderboard, Workload
+from harness.algoperf.facts import Leaderboard, WorkloadFacts
 from harness.algoperf.find_logs import Faults, TrialLog
 from scoring.records import Evaluation, Failure, Outcome, Record, finite
 
@@ -48,7 +48,7 @@ def record_of(trial: TrialLog, facts: Leaderboard, faults: Faults) -> Record:
         metric=workload.metric,
         higher_is_better=workload.higher_is_better,
         target=workload.target,
-        test_value=finite(tests[met[0]]) if len(met) else None,
+        test_value=finite(float(tests[met[0]])) if len(met) else None,
         hp=hp,
         step_hint=workload.step_hint,
         batch_size=batch_size,
@@ -69,7 +69,7 @@ def record_of(trial: TrialLog, facts: Leaderboard, faults: Faults) -> Record:
     )
 
 
-def _rows(trial: TrialLog, workload: Workload, faults: Faults) -> tuple[dict[str, Array], str | None]:
+def _rows(trial: TrialLog, workload: WorkloadFacts, faults: Faults) -> tuple[dict[str, Array], str | None]:
     """The trial's evaluations by column, none that goes back in time, NaN for what is no finite number; and what
     makes the trial a miss whatever they say, None where nothing does."""
     columns = {
@@ -91,7 +91,7 @@ def _rows(trial: TrialLog, workload: Workload, faults: Faults) -> tuple[dict[str
         rows = _in_order(rows, columns, trial, faults)
         broken = None if len(rows["step"]) else f"no evaluation in {FILE}, a miss"
     if broken:
-        faults[broken].append(trial.place)
+        faults[broken].append(trial.path)
         rows = dict.fromkeys(columns, np.empty(0))
     return rows, broken
 
@@ -120,17 +120,17 @@ def _in_order(
 ) -> dict[str, Array]:
     """The rows that have a step and a time, and are behind no earlier one in either."""
     step, seconds = rows["step"], rows["training"]
-    told = (step >= 0) & (step % 1 == 0) & (seconds >= 0)
-    furthest = [np.maximum.accumulate(np.where(told, row, 0.0)) for row in (step, seconds)]
-    kept = told & (step >= furthest[0]) & (seconds >= furthest[1])
+    valid = (step >= 0) & (step % 1 == 0) & (seconds >= 0)
+    furthest = [np.maximum.accumulate(np.where(valid, row, 0.0)) for row in (step, seconds)]
+    kept = valid & (step >= furthest[0]) & (seconds >= furthest[1])
     unknown = kept & np.isnan(rows["value"])
     for what, count in (
-        (f"rows without a {columns['step']} or a {columns['training']}, left out", (~told).sum()),
-        ("rows that go back in time or steps, left out", (told & ~kept).sum()),
+        (f"rows without a {columns['step']} or a {columns['training']}, left out", (~valid).sum()),
+        ("rows that go back in time or steps, left out", (valid & ~kept).sum()),
         (f"evaluations whose {columns['value']} is no number, which reach no target", unknown.sum()),
     ):
         if count:
-            faults[what].append(f"{trial.place} ({count} of {len(step)})")
+            faults[what].append(f"{trial.path} ({count} of {len(step)})")
     return {name: row[kept] for name, row in rows.items()}
 
 
@@ -158,17 +158,17 @@ def _missed(values: Array) -> Outcome:
 def _hyperparameters(trial: TrialLog, facts: Leaderboard, faults: Faults) -> dict[str, Any]:
     """What the trial was run at; nothing where there is no file, which the self ruleset has none of by rights."""
     try:
-        found = json.loads((trial.folder / HYPERPARAMETERS).read_text(), parse_constant=str)
+        hp = json.loads((trial.folder / HYPERPARAMETERS).read_text(), parse_constant=str)
     except FileNotFoundError:
         if facts.ruleset == "external":
-            faults[f"no {HYPERPARAMETERS}"].append(trial.place)
+            faults[f"no {HYPERPARAMETERS}"].append(trial.path)
         return {}
     except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
-        faults[f"{HYPERPARAMETERS} cannot be read"].append(trial.place)
+        hp = None
+    if not isinstance(hp, dict):
+        faults[f"{HYPERPARAMETERS} cannot be read"].append(trial.path)
         return {}
-    return found
+    return hp
 
 
 def _last(row: Array) -> float:

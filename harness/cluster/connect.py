@@ -5,61 +5,54 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 from rich.console import Console
 
 from harness.cluster import supervisor
-from harness.cluster.cluster import (  # which sets what ray reads when it is imported
-    Cluster,
-    ClusterError,
-    RayError,
-    ray,
-)
+from harness.cluster.cluster import Cluster
+from harness.cluster.nodes import ClusterError
+from harness.cluster.ray_api import RayError, ray
 from harness.protocol.settings import Settings
 from harness.system import gpus, machine
+from pacer import paths
 from pacer.errors import UsageError
-
-_SHIPPED_NOT = [".venv", ".data", ".git", "results", "**/__pycache__"]
 
 
 @contextmanager
 def connected(settings: Settings, console: Console) -> Iterator[Cluster]:
     """Connects to the Ray cluster of the settings, or starts one on this machine's cores.
 
-    Within another such context it is that one's cluster. Raises UsageError where there is none at the address,
-    ClusterError where none starts or can be measured on.
+    Ray allows for one connection a process: no two of these contexts may overlap. Raises UsageError where there is
+    no cluster at the address or the working directory has packages named as Pacer's, ClusterError where none starts
+    or can be measured on.
     """
 
-    def tell(text: str) -> None:
+    def notify(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    if _open:
-        yield _open[-1]
-        return
+    if shadowing := paths.shadowing(Path.cwd()):
+        # Ray puts the working directory in front of its workers' import path.
+        raise UsageError(
+            f"{Path.cwd()} has a package {shadowing[0]} of its own, which Ray's workers would import instead of "
+            f"Pacer's in {paths.package_folders()[0].parent}; work in another folder"
+        )
     on_term = signal.getsignal(signal.SIGTERM)
-    common = {"log_to_driver": False, "logging_level": logging.ERROR}
     if settings.ray_address is None:
-        _start(common)
+        _start()
     else:
-        _join(settings.ray_address, tell, common)
+        _join(settings.ray_address, notify)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_term)  # Ray has put its own there, which ends this process without a word
     try:
-        _open.append(Cluster(settings.hardware, tell, settings.layout))
-        yield _open[-1]
+        yield Cluster(settings.hardware, notify, settings.layout)
     finally:
-        _open.clear()
         ray.shutdown()
 
 
-_open: list[Cluster] = []
-"""The cluster that this process is connected to: Ray allows for one."""
-
-
-def _start(common: Mapping[str, Any]) -> None:
+def _start() -> None:
     try:
         # Ray nices its workers by 15 unless told otherwise; trials must not give way to anything.
         ray.init(
@@ -69,7 +62,8 @@ def _start(common: Mapping[str, Any]) -> None:
             include_dashboard=False,
             object_store_memory=100 * 2**20,
             _system_config={"worker_niceness": 0},
-            **common,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
         )
     except Exception as error:  # Ray raises no narrower one
         raise ClusterError(
@@ -77,11 +71,15 @@ def _start(common: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _join(address: str, tell: Callable[[str], None], common: Mapping[str, Any]) -> None:
+def _join(address: str, notify: Callable[[str], None]) -> None:
     try:
         supervisor.knock(address)  # Ray itself would try for minutes
+        code = [str(folder) for folder in paths.package_folders()]
         context = ray.init(
-            address=address, runtime_env={"working_dir": str(machine.ROOT), "excludes": _SHIPPED_NOT}, **common
+            address=address,
+            runtime_env={"py_modules": code, "excludes": ["**/__pycache__"]},
+            log_to_driver=False,
+            logging_level=logging.ERROR,
         )
     except (OSError, RayError, ValueError) as error:
         raise UsageError(
@@ -89,4 +87,4 @@ def _join(address: str, tell: Callable[[str], None], common: Mapping[str, Any]) 
             "or leave RAY_ADDRESS unset to use this machine"
         ) from error
     if context.dashboard_url:
-        tell(f"Ray's dashboard: http://{context.dashboard_url}")
+        notify(f"Ray's dashboard: http://{context.dashboard_url}")

@@ -21,7 +21,7 @@ def prepare(workloads: Sequence[Workload], cache: Path, cluster: Cluster, consol
         console.print(f"fetching {megabytes} MB of data, once: {names}", highlight=False, soft_wrap=True)
     with console.status("fetching and converting" if missing else "checking the data"):
         made = 0
-        for name, damaged in cluster.needs(list(datasets.values()), cache):
+        for name, damaged in cluster.prepare(list(datasets.values()), cache):
             if damaged:
                 console.print(f"{name} in {cache} was damaged and is made anew", highlight=False, soft_wrap=True)
             elif name in missing:

@@ -15,6 +15,7 @@ def local_nodes(count: int) -> Iterator[str]:
     try:
         for _ in range(count - 1):
             cluster.add_node(num_cpus=1)
+        assert cluster.address is not None
         yield cluster.address
     finally:
         cluster.shutdown()

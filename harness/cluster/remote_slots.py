@@ -1,5 +1,5 @@
-"""Trials over several machines by Ray: places on all of them at once, and an actor as the outpost of each player
-that is not on its referee's machine.
+"""Trials over several machines by Ray: devices on all of them at once, and an actor as the remote host of each
+player that is not on its referee's machine.
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ import dataclasses
 from collections.abc import Mapping
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
-from typing import Any
 
-import ray
-from ray.exceptions import RayError
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
+from harness.cluster.ray_api import (
+    PlacementGroup,
+    PlacementGroupSchedulingStrategy,
+    RayError,
+    placement_group,
+    ray,
+    remove_placement_group,
+)
 from harness.protocol.trial import Trial
 from harness.system import machine
 from harness.trial import remote_host
@@ -26,7 +28,7 @@ _PATIENCE_S = 120.0
 
 
 class Gang:
-    """Places for one trial on several nodes, which Ray gives all together; it begins on the first of them."""
+    """Devices for one trial on several nodes, which Ray gives all together; it begins on the first of them."""
 
     def __init__(self, machines: int, needs: Mapping[str, float], selector: dict[str, str]) -> None:
         """Asks for these of Ray's resources on each of so many machines, among nodes with these labels."""
@@ -35,18 +37,13 @@ class Gang:
         )
 
     @property
-    def first(self) -> dict[str, Any]:
-        """The options of a task that runs on the first node."""
-        return {"scheduling_strategy": PlacementGroupSchedulingStrategy(self._group, 0)}
+    def first(self) -> PlacementGroupSchedulingStrategy:
+        """Runs a task on the first node."""
+        return PlacementGroupSchedulingStrategy(self._group, 0)
 
     def release(self) -> None:
-        """Gives the places back, and ends what runs there."""
+        """Gives the devices back, and ends what runs there."""
         remove_placement_group(self._group)
-
-
-def asked(needs: Mapping[str, float]) -> dict[str, float]:
-    """The options by which a task or an actor of Ray's asks for resources."""
-    return {{"CPU": "num_cpus", "GPU": "num_gpus"}[name]: amount for name, amount in needs.items()}
 
 
 def remote_slots_of(trial: Trial) -> RemoteSlots | None:
@@ -66,7 +63,8 @@ class _RaySlot:
 
     def __init__(self, group: PlacementGroup, bundle: int, needs: Mapping[str, float]) -> None:
         strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
-        self._actor = _RemoteHost.options(scheduling_strategy=strategy, **asked(needs)).remote()
+        options = {"num_cpus": needs.get("CPU"), "num_gpus": needs.get("GPU")}
+        self._actor = _Actor.options(scheduling_strategy=strategy, **options).remote()
 
     def open(self, trial: Trial, rank: int, host: str) -> Connection:
         try:
@@ -77,17 +75,21 @@ class _RaySlot:
             raise MeasurementInvalid(f"rank {rank} could not be started on another machine: {error}") from error
 
 
-@ray.remote(max_restarts=0)
 class _RemoteHost:
-    """Keeps one player; the trial's task ends it, however that ends itself."""
+    """An actor that keeps one player; the trial's task ends it, however that ends itself."""
 
+    @ray.method
     def open(self) -> tuple[tuple[str, int], bytes]:
-        """Opens the door; returns where it is, and the key."""
-        machine.stop_being_nice()
-        self._door = remote_host.Door(ray.util.get_node_ip_address())
-        return self._door.address, self._door.key
+        """Waits for the referee from now on; returns the address and the key."""
+        machine.reset_niceness()
+        self._listener = remote_host.RefereeListener(ray.util.get_node_ip_address())
+        return self._listener.address, self._listener.key
 
+    @ray.method
     def keep(self, trial: Trial, rank: int, host: str) -> None:
         trial = dataclasses.replace(trial, data=machine.writable(trial.data))
-        with machine.exclusive_devices(1) as (place,):
-            remote_host.keep(self._door.answer(), trial, rank, host, place)
+        with machine.exclusive_devices(1) as (device,):
+            remote_host.serve(self._listener.accept(), trial, rank, host, device)
+
+
+_Actor = ray.remote(max_restarts=0)(_RemoteHost)

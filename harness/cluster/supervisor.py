@@ -1,7 +1,7 @@
-"""Keeps a bench on a cluster going when the cluster's head restarts: Ray ends every driver whose head is gone.
+"""Restarts a bench whose cluster's head restarted: Ray ends every driver whose head is gone.
 
 The bench runs in a process of its own, which is started again once a head answers at the address, and goes on from
-its records.
+its records. It gives up after three losses within 60 s each.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import FrameType
 
 ORDERLY = 64
-"""Added to the exit status of a watched bench that came to its own end, good or bad: Ray's own are smaller."""
+"""Added to the exit status of a supervised bench that came to its own end, good or bad: Ray's own are smaller."""
 
 CLUSTER_LOST = 3
 """The exit status of a bench that found its cluster gone by itself."""
@@ -22,28 +22,32 @@ CLUSTER_LOST = 3
 _KNOCK_S = 10.0
 _KNOCK_EVERY_S = 2.0
 _PATIENCE_S = 3600.0
-_LEAST_S, _IN_VAIN = 60.0, 3
-"""A bench that was lost within so many seconds ran in vain; so many in a row, and it is left to a person."""
+_SHORT_S, _MOST_SHORT_RUNS = 60.0, 3
+"""A run that was lost within so many seconds was too short; after so many of those in a row, it gives up."""
 
 
-def watch(command: Sequence[str], address: str, tell: Callable[[str], None]) -> int:
+def supervise(command: Sequence[str], address: str, notify: Callable[[str], None]) -> int:
     """Runs a bench by its command until it comes to its own end, and returns its exit status.
 
-    Each time that it is lost instead, the head at `address` is waited for, for an hour, and the bench runs again.
+    Each time that it is lost instead, the head at `address` is waited for, for an hour, and the bench runs again; 1
+    where it gives up. `notify` gets a line each time.
     """
-    in_vain = 0
+    short_runs = 0
     while True:
         started = time.monotonic()
         status = _ended(command)
         if status >= ORDERLY and status - ORDERLY != CLUSTER_LOST:
             return status - ORDERLY
-        in_vain = in_vain + 1 if time.monotonic() - started < _LEAST_S else 0
-        if in_vain >= _IN_VAIN:
-            tell(f"pacer: lost {in_vain} times within a minute each; see to the cluster at {address}, then go on")
+        short_runs = short_runs + 1 if time.monotonic() - started < _SHORT_S else 0
+        if short_runs >= _MOST_SHORT_RUNS:
+            notify(
+                f"pacer: the cluster at {address} was lost {short_runs} times within a minute each; "
+                "repair it, then type the same command again"
+            )
             return 1
-        tell(f"pacer: the cluster at {address} is gone; the bench goes on when its head is back (Ctrl-C ends it)")
+        notify(f"pacer: the cluster at {address} is gone; the bench goes on when its head is back (Ctrl-C ends it)")
         if not _is_back(address):
-            tell(f"pacer: nobody has answered at {address} for an hour; the same command goes on from here")
+            notify(f"pacer: nobody has answered at {address} for an hour; the same command goes on from here")
             return 1
 
 
@@ -70,7 +74,7 @@ def _ended(command: Sequence[str]) -> int:
     """Runs a command to its end and returns its exit status; what would stop this process stops it."""
     with subprocess.Popen(command) as process:
 
-        def pass_on(number: int, _: Any) -> None:
+        def pass_on(number: int, frame: FrameType | None) -> None:
             process.send_signal(number)
 
         before = signal.signal(signal.SIGTERM, pass_on)

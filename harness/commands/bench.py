@@ -42,7 +42,7 @@ from harness.protocol.settings import Settings
 from pacer.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.runs.bench import BenchReport
+    from harness.runs.bench_report import BenchReport
     from scoring.board import Board, BoardQuery
 
 SUPERVISED = True
@@ -102,7 +102,7 @@ def run(options: Options) -> int:
     """Runs the bench and shows its board; returns 1 where trials were lost."""
     from harness.commands.shared import again
     from harness.report.show import show_board
-    from harness.runs.bench import append_report
+    from harness.runs.bench_report import append_report
 
     console, results = Console(stderr=True), Path(options.results)
     reports = run_trials(options, console)

@@ -34,7 +34,7 @@ class Options:
 def run(options: Options) -> int:
     """Runs what is not recorded yet; returns 1 where a submission broke."""
     from harness.protocol.choose import expanded
-    from harness.studies.tune import calibrate
+    from harness.studies.tune import tune
 
     settings = Settings(
         suite=options.suite or DEFAULT_SUITE,
@@ -43,4 +43,4 @@ def run(options: Options) -> int:
         data=folder(options.data),
         ray_address=ray_address(),
     )
-    return calibrate(settings, expanded(options.submission), options.points, Console(stderr=True))
+    return tune(settings, expanded(options.submission), options.points, Console(stderr=True))

@@ -1,8 +1,8 @@
 """The training data as a submission sees it: shuffled epochs, and any rows it asks for.
 
-The datasets store examples ready for the model, so that a batch is a gather. It is made when it is asked for: on a
-core of its own a trial has nobody to make it meanwhile, and a thread costs the smallest steps more than it hides.
-`make perf` prints what is left of a step beside the model and the optimizer.
+The datasets store examples ready for the model, so that making a batch is one gather. It is made when it is asked
+for and not ahead: a trial has one core, and a thread costs the smallest steps more than it hides. `make perf`
+prints how much of a step is neither the model's nor the optimizer's.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class EpochBatches:
     """Batches without replacement from one permutation an epoch; the rest that fills no batch is dropped.
 
     Where `lengths` are given, each run of `group` examples of the permutation is of like length. The order depends
-    on `seed` alone and not on the sizes asked for in earlier epochs. `examples` counts every example handed out.
+    on `seed` alone and not on the sizes asked for in earlier epochs. `examples` counts every example returned.
 
-    Of `ranks` devices each has batches of its own, which are asked for the same: `next` hands out the part of rank
-    `rank`, every so manieth example, so that the parts are of like length. A batch with fewer examples than there
-    are ranks is everybody's. `take` hands out all the rows asked for, and `shared` makes the rank's part of that.
+    Each of `ranks` devices has an instance, and all ask for the same. From `next`, rank r gets examples r,
+    r + ranks, ... of the batch, so that the parts are of like length; of a batch with fewer examples than ranks,
+    each gets the whole. `take` returns all rows asked for, and `shared` this rank's part of them.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class EpochBatches:
         return self._part(index)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the walk through the examples stands: plain values and a tensor."""
+        """The position in the epochs and the generator of the next ones: plain values and a tensor."""
         random = self._random.bit_generator.state
         return {"random": random, "order": torch.from_numpy(self._order), "at": self._at, "examples": self.examples}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from where `state_dict` was taken."""
+        """Goes on from where `state_dict` was called."""
         self._random.bit_generator.state = state["random"]
         self._order, self._at, self.examples = state["order"].numpy(), state["at"], state["examples"]
 
@@ -126,11 +126,11 @@ class EpochBatches:
 
 def _by_length(order: np.ndarray, lengths: np.ndarray, group: int, random: np.random.Generator) -> np.ndarray:
     """The same examples in groups of like length; the groups of each window come in random order."""
-    pieces = []
+    groups = []
     for start in range(0, len(order), _WINDOW * group):
         window = order[start : start + _WINDOW * group]
         window = window[np.argsort(lengths[window], kind="stable")]
         whole = len(window) // group
-        pieces += [window[: whole * group].reshape(whole, group)[random.permutation(whole)].ravel()]
-        pieces += [window[whole * group :]]
-    return np.concatenate(pieces)
+        groups += [window[: whole * group].reshape(whole, group)[random.permutation(whole)].ravel()]
+        groups += [window[whole * group :]]
+    return np.concatenate(groups)

@@ -1,4 +1,4 @@
-"""Pieces of memory that hold weights and are shared by two processes: of the machine, or of one of its GPUs."""
+"""Memory that holds weights and is shared by two processes: of the machine, or of one of its GPUs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class SharedBuffer:
-    """`tensor` is all of it as bytes, uint8 of shape [bytes], on its device.
+    """`tensor` is the whole memory as bytes, uint8 of shape [bytes], on its device.
 
-    Another process finds it by the open file `descriptor`.
+    Another process maps it from the open file `descriptor`.
     """
 
     tensor: Tensor
@@ -26,7 +26,7 @@ class SharedBuffer:
 
     @classmethod
     def create(cls, size: int, device: torch.device = _CPU) -> SharedBuffer:
-        """A new one of that many bytes, zeros."""
+        """A new buffer of that many bytes, zeros."""
         if device.type == "cuda":
             tensor, descriptor = cuda.allocate(size, device)
         else:
@@ -35,7 +35,7 @@ class SharedBuffer:
         return cls(tensor=tensor, descriptor=descriptor)
 
     def write(self, data: bytes) -> None:
-        """Makes these its bytes."""
+        """Replaces all its bytes."""
         self.tensor.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
 
     def read(self) -> bytes:
@@ -43,16 +43,16 @@ class SharedBuffer:
         return self.tensor.cpu().numpy().tobytes()
 
     def close(self) -> None:
-        """Closes its file, whose memory stays with those who have found it; a GPU's is given back here."""
+        """Closes its file, whose memory stays with the processes that have mapped it; a GPU's is freed here."""
         with contextlib.suppress(OSError):
             os.close(self.descriptor)
         if self.tensor.is_cuda:
             cuda.free(self.tensor)
 
 
-def find(size: int, descriptor: int, device: torch.device = _CPU) -> Tensor:
-    """The bytes of a piece of another process, by its file, which is closed."""
-    tensor = cuda.find(size, descriptor, device) if device.type == "cuda" else _mapped(descriptor)
+def attach(size: int, descriptor: int, device: torch.device = _CPU) -> Tensor:
+    """The bytes of another process's buffer, by its file, which is closed."""
+    tensor = cuda.attach(size, descriptor, device) if device.type == "cuda" else _mapped(descriptor)
     os.close(descriptor)
     return tensor
 

@@ -1,7 +1,7 @@
 """Memory of a GPU that processes share by an open file, as they share that of the machine.
 
-By CUDA's virtual memory management, whose open files a player that is locked up is given as it is given others.
-What torch has for it keeps counts in files of /dev/shm, which a player has not.
+By CUDA's virtual memory management, whose open files can be sent to a player in its sandbox. torch's own way keeps
+counts in files of /dev/shm, which a player cannot open.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class CudaError(RuntimeError):
 
 
 class _Bytes:
-    """Memory of a GPU, as torch takes it up."""
+    """Memory of a GPU, as torch makes a tensor of it."""
 
     def __init__(self, pointer: int, size: int) -> None:
         self.__cuda_array_interface__ = {
@@ -26,7 +26,7 @@ class _Bytes:
 
 
 def allocate(size: int, device: torch.device) -> tuple[Tensor, int]:
-    """New bytes on a GPU, zeros, and the open file by which another process finds them, the caller's to close.
+    """New bytes on a GPU, zeros, and the open file from which another process maps them, the caller's to close.
 
     Raises CudaError, and torch.OutOfMemoryError.
     """
@@ -36,15 +36,15 @@ def allocate(size: int, device: torch.device) -> tuple[Tensor, int]:
         return _mapped(handle, size, device).zero_(), int(file)
 
 
-def find(size: int, file: int, device: torch.device) -> Tensor:
-    """The bytes of another process that has given this open file, which stays open. Raises CudaError."""
+def attach(size: int, file: int, device: torch.device) -> Tensor:
+    """The bytes of another process that has sent this open file, which stays open. Raises CudaError."""
     with _current(device):
         handle = _call("cuMemImportFromShareableHandle", file, _kind(device).requestedHandleTypes)
         return _mapped(handle, size, device)
 
 
 def free(tensor: Tensor) -> None:
-    """Gives memory back that was allocated here, once nobody else holds it either."""
+    """Unmaps memory that was allocated here; it is free once no other process has it mapped."""
     driver = _driver()
     with _current(tensor.device):
         pointer, room = driver.CUdeviceptr(tensor.data_ptr()), _room(tensor.nbytes, tensor.device)
@@ -53,7 +53,7 @@ def free(tensor: Tensor) -> None:
 
 
 def _mapped(handle: Any, size: int, device: torch.device) -> Tensor:
-    """The memory of a handle, which is given up: it lives as long as it is mapped somewhere."""
+    """The memory of a handle, which is released: the memory stays as long as a process has it mapped."""
     driver, room = _driver(), _room(size, device)
     access = driver.CUmemAccessDesc()
     access.location = _kind(device).location
@@ -76,29 +76,30 @@ def _kind(device: torch.device) -> Any:
 
 
 def _room(size: int, device: torch.device) -> int:
-    """The bytes that so many take: a multiple of the GPU's pages."""
+    """So many bytes rounded up to a multiple of the GPU's pages."""
     smallest = _driver().CUmemAllocationGranularity_flags.CU_MEM_ALLOC_GRANULARITY_MINIMUM
     page = _call("cuMemGetAllocationGranularity", _kind(device), smallest)
     return -(-size // page) * page
 
 
 def _current(device: torch.device) -> torch.cuda.device:
-    """As a context manager it has calls of CUDA in this thread be of this GPU, which has nothing left to do."""
+    """A context manager in which this thread's calls of CUDA go to this GPU, which has finished its work."""
     torch.cuda.synchronize(device)  # which starts CUDA, too
     return torch.cuda.device(device)
 
 
 def _driver() -> Any:
-    from cuda.bindings import driver  # comes with those builds of torch that have CUDA
+    # It comes with those builds of torch that have CUDA.
+    from cuda.bindings import driver  # pyright: ignore[reportMissingImports]
 
     return driver
 
 
 def _call(name: str, *arguments: object) -> Any:
     driver = _driver()
-    code, *found = getattr(driver, name)(*arguments)
+    code, *results = getattr(driver, name)(*arguments)
     if code == driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
         raise torch.OutOfMemoryError(f"{name}: the GPU has no memory left")
     if code != driver.CUresult.CUDA_SUCCESS:
         raise CudaError(f"{name}: {code.name}")
-    return found[0] if found else None
+    return results[0] if results else None

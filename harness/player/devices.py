@@ -1,4 +1,4 @@
-"""What a trial's devices do alike for every submission: number formats, compiled code, memory that runs out."""
+"""What a trial's devices do in the same way for every submission: number formats, compiled code, out of memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def of(gpu: str | None) -> torch.device:
 
 
 def settled(device: torch.device) -> None:
-    """Waits until a device has done all that it was given."""
+    """Waits until a device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -26,10 +26,11 @@ OUT_OF_MEMORY = "OutOfMemory"
 
 
 def set_products(precision: Precision) -> None:
-    """Sets what this process's products of matrices are made of, where a device leaves a choice."""
+    """Sets the number format of this process's matrix products, where a device has several."""
     exact = "tf32" if precision is Precision.TF32 else "ieee"
-    for place in (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn):
-        place.fp32_precision = exact
+    cudnn: Any = torch.backends.cudnn  # whose parts lack types
+    for kind in (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn):
+        kind.fp32_precision = exact
     # cuDNN plans its attention anew for every length of a sequence: ten times the step, where lengths vary.
     torch.backends.cuda.enable_cudnn_sdp(False)
 
@@ -62,7 +63,7 @@ def compile_forward(model: nn.Module) -> None:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that there was no memory left."""
+    """Whether an exception is for want of memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)

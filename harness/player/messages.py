@@ -1,12 +1,12 @@
-"""What referee and player say to each other. What a player says is read as what it is: the words of a stranger."""
+"""What a player sends to its referee. Player messages are untrusted and validated field by field."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from scoring.records import Failure, Outcome
 
@@ -14,37 +14,28 @@ LONGEST = 2**20
 """Bytes that a message may have."""
 
 _LONGEST_TEXT, _LONGEST_TRACEBACK = 2_000, 20_000
+_PORTS = 2**16
+_DECLINED = (Outcome.COMPLETE, Outcome.UNSUITABLE)
+"""How a trial may end before it begins."""
+
+_T = TypeVar("_T")
 
 
 class MessageError(Exception):
-    """The player said what it may not say."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Continue:
-    """The referee's: leave to train on, up to step `border` or until asked. `value` is what was just evaluated.
-
-    With `save` the player asks first to have its state saved, with `resume` it waits for one.
-    """
-
-    submission_s: float
-    border: int | None
-    value: float | None = None
-    save: bool = False
-    resume: bool = False
+    """The player sent what is no message."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RendezvousReady:
-    """The first of several players has entered its namespaces, and the others may follow, or it waits for them at a
-    `port` of the network."""
+    """The first of several ranks can be met by the others: at this `port` of the network, or, without one, in the
+    namespaces that it has entered."""
 
     port: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Confined:
-    """The player is locked up; `guards` names what the kernel keeps it from. No code of the submission ran yet."""
+    """The player is in its sandbox; `guards` names what the kernel keeps it from. No code of the submission ran."""
 
     guards: tuple[str, ...]
 
@@ -65,7 +56,11 @@ class Configured:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalReady:
-    """The weights are as they are to be judged, after `step` updates and `examples` examples."""
+    """The weights can be evaluated, after `step` updates on `examples` examples.
+
+    `train_loss` is the mean since the last evaluation, None where it is not finite; `complete` says that the
+    submission ends its trial; `state_bytes` is the size of the submission's state, at the first evaluation.
+    """
 
     step: int
     examples: int
@@ -76,7 +71,7 @@ class EvalReady:
 
 @dataclass(frozen=True, kw_only=True)
 class Saving:
-    """The submission's state is ready to be copied."""
+    """The submission's state can be copied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,12 +96,17 @@ class Failed:
 Message = RendezvousReady | Confined | Loaded | Configured | Restored | EvalReady | Saving | Saved | Failed
 
 
-def read(data: bytes) -> Message:
+def encode(message: Message) -> bytes:
+    """A message as JSON; a hyperparameter that JSON does not know becomes text."""
+    return json.dumps({"kind": type(message).__name__, **vars(message)}, default=_as_json).encode()
+
+
+def decode(data: bytes) -> Message:
     """The message of these bytes. Raises MessageError where they are none."""
     try:
-        facts = json.loads(data, parse_constant=lambda _: None)
-        return _READERS[facts.pop("at")](facts)
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        fields = json.loads(data, parse_constant=lambda _: None)
+        return _READERS[fields.pop("kind")](fields)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise MessageError(f"the player sent what is no message ({type(error).__name__}: {error})") from None
 
 
@@ -116,63 +116,77 @@ def printable(text: str, longest: int = _LONGEST_TEXT) -> str:
     return "".join(shown)
 
 
-def _loaded(facts: dict[str, Any]) -> Loaded:
-    declined = facts["declined"]
-    if declined is not None:
-        outcome, reason = declined
-        declined = (Outcome(outcome), printable(_a(str, reason)))
-    hp = {printable(_a(str, name)): _plain(value) for name, value in facts["hp"].items()}
-    return Loaded(hp=hp, batch_size=_count(facts["batch_size"]), declined=declined)
+def _as_json(value: object) -> object:
+    return vars(value) if isinstance(value, Failure) else str(value)
 
 
-def _border(facts: dict[str, Any]) -> EvalReady:
-    loss, size = facts["train_loss"], facts["state_bytes"]
-    return EvalReady(
-        step=_count(facts["step"]),
-        examples=_count(facts["examples"]),
-        train_loss=None if loss is None or not math.isfinite(_a(float, loss)) else loss,
-        complete=_a(bool, facts["complete"]),
-        state_bytes=None if size is None else _count(size),
+def _rendezvous(fields: dict[str, Any]) -> RendezvousReady:
+    return RendezvousReady(port=_optional(_port, fields["port"]))
+
+
+def _confined(fields: dict[str, Any]) -> Confined:
+    return Confined(guards=tuple(_text(guard) for guard in _a(list, fields["guards"])))
+
+
+def _loaded(fields: dict[str, Any]) -> Loaded:
+    return Loaded(
+        hp={_text(name): _plain(value) for name, value in _a(dict, fields["hp"]).items()},
+        batch_size=_count(fields["batch_size"]),
+        declined=_optional(_declined, fields["declined"]),
     )
 
 
-def _failed(facts: dict[str, Any]) -> Failed:
-    said, line = facts["failure"], facts["failure"]["line"]
-    texts = {key: None if said[key] is None else _a(str, said[key]) for key in ("file", "traceback")}
+def _eval_ready(fields: dict[str, Any]) -> EvalReady:
+    return EvalReady(
+        step=_count(fields["step"]),
+        examples=_count(fields["examples"]),
+        train_loss=_optional(_finite, fields["train_loss"]),
+        complete=_a(bool, fields["complete"]),
+        state_bytes=_optional(_count, fields["state_bytes"]),
+    )
+
+
+def _saved(fields: dict[str, Any]) -> Saved:
+    return Saved(reason=_optional(_text, fields["reason"]))
+
+
+def _failed(fields: dict[str, Any]) -> Failed:
+    failure = fields["failure"]
     return Failed(
         failure=Failure(
-            hook=printable(_a(str, said["hook"])),
-            kind=printable(_a(str, said["kind"])),
-            message=printable(_a(str, said["message"])),
-            file=texts["file"] and printable(texts["file"]),
-            line=None if line is None else _count(line),
-            traceback=texts["traceback"] and printable(texts["traceback"], _LONGEST_TRACEBACK),
+            hook=_text(failure["hook"]),
+            kind=_text(failure["kind"]),
+            message=_text(failure["message"]),
+            file=_optional(_text, failure["file"]),
+            line=_optional(_count, failure["line"]),
+            traceback=_optional(_traceback, failure["traceback"]),
         )
     )
 
 
-_READERS = {
-    "housed": lambda facts: RendezvousReady(port=None if facts["port"] is None else _count(facts["port"])),
-    "confined": lambda facts: Confined(guards=tuple(printable(_a(str, guard)) for guard in facts["guards"])),
-    "loaded": _loaded,
-    "configured": lambda facts: Configured(),
-    "restored": lambda facts: Restored(),
-    "saving": lambda facts: Saving(),
-    "saved": lambda facts: Saved(reason=None if facts["reason"] is None else printable(_a(str, facts["reason"]))),
-    "border": _border,
-    "failed": _failed,
+_READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+    "RendezvousReady": _rendezvous,
+    "Confined": _confined,
+    "Loaded": _loaded,
+    "Configured": lambda _: Configured(),
+    "Restored": lambda _: Restored(),
+    "EvalReady": _eval_ready,
+    "Saving": lambda _: Saving(),
+    "Saved": _saved,
+    "Failed": _failed,
 }
 
 
-def _plain(value: Any) -> Any:
-    """A hyperparameter's value as a record may hold it."""
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):
-        return {printable(_a(str, name)): _plain(part) for name, part in value.items()}
-    return value
+def _optional(read: Callable[[Any], _T], value: Any) -> _T | None:
+    return None if value is None else read(value)
+
+
+def _text(value: Any) -> str:
+    return printable(_a(str, value))
+
+
+def _traceback(value: Any) -> str:
+    return printable(_a(str, value), _LONGEST_TRACEBACK)
 
 
 def _count(value: Any) -> int:
@@ -181,7 +195,37 @@ def _count(value: Any) -> int:
     return value
 
 
-def _a(kind: type, value: Any) -> Any:
-    if type(value) is not kind and not (kind is float and type(value) is int):
+def _port(value: Any) -> int:
+    if not 0 < _a(int, value) < _PORTS:
+        raise ValueError(f"{value} is not a port")
+    return value
+
+
+def _finite(value: Any) -> float | None:
+    """A number, None where it is not finite."""
+    number = value if type(value) is int else _a(float, value)
+    return number if math.isfinite(number) else None
+
+
+def _declined(value: Any) -> tuple[Outcome, str]:
+    outcome, reason = _a(list, value)
+    if outcome not in _DECLINED:
+        raise ValueError(f"{str(outcome)[:80]!r} is no way to decline a trial")
+    return Outcome(outcome), _text(reason)
+
+
+def _plain(value: Any) -> Any:
+    """A hyperparameter's value as a record may hold it."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {printable(name): _plain(each) for name, each in value.items()}
+    return value
+
+
+def _a(kind: type[_T], value: Any) -> _T:
+    if type(value) is not kind:
         raise TypeError(f"{str(value)[:80]!r} is not of type {kind.__name__}")
     return value

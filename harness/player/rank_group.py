@@ -27,17 +27,16 @@ import psutil
 import torch
 from torch import Tensor, distributed, nn
 from torch.autograd import Function
+from torch.distributed import FileStore, Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
+from harness.player.channel import WAITING
 from submissions import ranks
 from workloads.base import LossFunction, LossTerms
 
-DUE, WAITING, PAGE_BYTES = 0, 1, 2
-"""The page that a rank shares with the referee: whether an evaluation is due, whether it waits for other ranks."""
-
 _LONGEST = timedelta(days=7)
-"""No rank gives up another one: that is for the referee, who sees them all."""
+"""Longer than any trial: no rank gives another one up, since the referee, who sees them all, decides that."""
 
-_Places = list[tuple[dict[str, Any], str]]
+_Slots = list[tuple[dict[str, Any], str]]
 """The dicts of modules, and names in them, under which one parameter stands."""
 
 
@@ -47,39 +46,40 @@ class RankLost(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Rendezvous:
-    """Where ranks tell each other how they are to be reached: by a `store`, over a network `interface`."""
+    """Where ranks exchange their addresses: a `store`, reached over a network `interface`."""
 
-    store: distributed.Store
+    store: Store
     interface: str
     port: int | None = None
 
     @classmethod
     def in_folder(cls, folder: Path, count: int) -> Rendezvous:
-        """Of ranks on one machine, in a folder of theirs."""
-        return cls(store=distributed.FileStore(str(folder / "ranks"), count), interface="lo")
+        """For ranks on one machine, in a folder that all of them can write."""
+        return cls(store=FileStore(str(folder / "ranks"), count), interface="lo")
 
     @classmethod
     def opened(cls, host: str) -> Rendezvous:
-        """At a free `port` of this machine, which others know as `host`."""
-        store = distributed.TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=_LONGEST)
+        """At a free `port` of this machine, which the others reach as `host`."""
+        store = TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=_LONGEST)
         return cls(store=store, interface=_towards(host), port=store.port)
 
     @classmethod
     def joined(cls, host: str, port: int) -> Rendezvous:
         """At a port that another rank has opened."""
-        return cls(store=distributed.TCPStore(host, port, timeout=_LONGEST), interface=_towards(host))
+        return cls(store=TCPStore(host, port, timeout=_LONGEST), interface=_towards(host))
 
 
 class RankGroup:
-    """This rank's tie to the others, all of whom are there once it is made."""
+    """This rank's connections to the others, all of whom have joined once it is made. `clock_s` is the submission's
+    time that the first rank read after the last step."""
 
-    def __init__(self, rank: int, count: int, rendezvous: Rendezvous, page: mmap, device: torch.device) -> None:
+    def __init__(self, rank: int, count: int, rendezvous: Rendezvous, flags: mmap, device: torch.device) -> None:
         self.rank, self.count, self.clock_s = rank, count, 0.0
-        self._page, self._device = page, device
+        self._flags, self._device = flags, device
         os.environ["GLOO_SOCKET_IFNAME"] = rendezvous.interface
         self.wait(
             distributed.init_process_group,
-            "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl",  # a tensor goes the way of its device
+            "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl",  # by the device of the tensor
             store=rendezvous.store,
             rank=rank,
             world_size=count,
@@ -87,40 +87,40 @@ class RankGroup:
             device_id=None if device.type == "cpu" else device,
         )
 
-    def wait(self, talk: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-        """Talks to the other ranks; raises RankLost where one is gone."""
-        self._page[WAITING] = 1
+    def wait(self, exchange: Callable[..., object], *arguments: Any, **options: Any) -> None:
+        """Exchanges something with the other ranks; raises RankLost where one is gone."""
+        self._flags[WAITING] = 1
         try:
-            talk(*arguments, **options)
+            exchange(*arguments, **options)
         except RuntimeError as error:
             raise RankLost(f"another rank is gone ({error})") from None
-        self._page[WAITING] = 0
+        self._flags[WAITING] = 0
 
     def tie(self, model: nn.Module, seed: int) -> RngStream:
         """Has a model, and copies of it, train on the gradients of all ranks.
 
         What it draws at random in training is this rank's own, and returned; all else stays the same on all ranks.
         """
-        draws = RngStream(np.random.SeedSequence([seed, self.rank]), self._device)
-        changed: list[tuple[list[_Places], tuple[Tensor, ...]] | None] = []
+        rng_stream = RngStream(np.random.SeedSequence([seed, self.rank]), self._device)
+        changed: list[tuple[list[_Slots], tuple[Tensor, ...]] | None] = []
 
         def enter(module: nn.Module, _: Any) -> None:
-            draws.enter(module.training)
+            rng_stream.enter(module.training)
             changed.append(None)
             if torch.is_grad_enabled() and ranks.together():
-                places = [each for each in _parameters(module) if _at(each).requires_grad]
-                own = tuple(map(_at, places))
-                changed[-1] = places, own
-                _put(places, _Exchanged.apply(self, *own))
+                slots = [each for each in _parameters(module) if _at(each).requires_grad]
+                own = tuple(map(_at, slots))
+                changed[-1] = slots, own
+                _put(slots, _Exchanged.apply(self, *own))
 
         def leave(*_: Any) -> None:
             if (entered := changed.pop()) is not None:
                 _put(*entered)
-            draws.leave()
+            rng_stream.leave()
 
         model.register_forward_pre_hook(enter)
         model.register_forward_hook(leave, always_call=True)
-        return draws
+        return rng_stream
 
     def over_all(self, loss: LossFunction) -> LossFunction:
         """The same loss, whose total and mean are the whole batch's."""
@@ -138,9 +138,9 @@ class RankGroup:
 
     def agree(self, due: bool, clock_s: float) -> bool:
         """Whether all ranks stop after this step, as the first one has it; its clock is then everybody's."""
-        told = torch.tensor([due, clock_s], dtype=torch.float64)
-        self.wait(distributed.broadcast, told, 0)
-        stop, self.clock_s = told.tolist()
+        of_first = torch.tensor([due, clock_s], dtype=torch.float64)
+        self.wait(distributed.broadcast, of_first, 0)
+        stop, self.clock_s = of_first.tolist()
         return bool(stop)
 
     def same(self, index: np.ndarray) -> bool:
@@ -157,17 +157,17 @@ class RankGroup:
         return not differ.item()
 
     def averaged(self, tensors: Sequence[Tensor], *, apart: bool) -> tuple[Tensor, ...]:
-        """The mean of each tensor over the ranks, exchanged in one piece; pieces of it, or tensors `apart`."""
-        found: dict[int, Tensor] = {}
+        """The mean of each tensor over the ranks, exchanged as one tensor a dtype: views, or copies if `apart`."""
+        means: dict[int, Tensor] = {}
         for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
-            alike = {place: tensor for place, tensor in enumerate(tensors) if tensor.dtype == dtype}
+            alike = {index: tensor for index, tensor in enumerate(tensors) if tensor.dtype == dtype}
             flat = torch.cat([tensor.reshape(-1) for tensor in alike.values()])
             self.wait(distributed.all_reduce, flat)
             flat.div_(self.count)
-            buffers = flat.split([tensor.numel() for tensor in alike.values()])
-            for (place, tensor), piece in zip(alike.items(), buffers, strict=True):
-                found[place] = (piece.clone() if apart else piece).view(tensor.shape)
-        return tuple(found[place] for place in range(len(tensors)))
+            slices = flat.split([tensor.numel() for tensor in alike.values()])
+            for (index, tensor), piece in zip(alike.items(), slices, strict=True):
+                means[index] = (piece.clone() if apart else piece).view(tensor.shape)
+        return tuple(means[index] for index in range(len(tensors)))
 
 
 class RngStream:
@@ -236,12 +236,12 @@ class _Summed(Function):
         return summed
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        (gradient,) = _Exchanged.apply(ctx.group, gradient)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        (gradient,) = _Exchanged.apply(ctx.group, *gradients)
         return None, ctx.group.count * gradient
 
 
-_KNOWN: WeakKeyDictionary[nn.Module, list[_Places]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[nn.Module, list[_Slots]] = WeakKeyDictionary()
 
 
 def _towards(host: str) -> str:
@@ -249,28 +249,30 @@ def _towards(host: str) -> str:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         any_socket.connect((host, 9))  # which sends nothing
         own = any_socket.getsockname()[0]
-    return next(name for name, places in psutil.net_if_addrs().items() if any(p.address == own for p in places))
+    return next(
+        name for name, addresses in psutil.net_if_addrs().items() if any(a.address == own for a in addresses)
+    )
 
 
-def _parameters(model: nn.Module) -> list[_Places]:
-    """Where each parameter of a model stands; a model's parameters do not change their places in a trial."""
+def _parameters(model: nn.Module) -> list[_Slots]:
+    """The slots of each parameter of a model, which do not change in a trial."""
     if (known := _KNOWN.get(model)) is not None:
         return known
-    found: dict[int, _Places] = {}
+    slots: dict[int, _Slots] = {}
     for module in model.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None:
-                found.setdefault(id(parameter), []).append((module._parameters, name))
-    _KNOWN[model] = list(found.values())
+                slots.setdefault(id(parameter), []).append((module._parameters, name))
+    _KNOWN[model] = list(slots.values())
     return _KNOWN[model]
 
 
-def _at(places: _Places) -> Tensor:
-    holder, name = places[0]
+def _at(slots: _Slots) -> Tensor:
+    holder, name = slots[0]
     return holder[name]
 
 
-def _put(parameters: Sequence[_Places], tensors: Sequence[Tensor]) -> None:
-    for places, tensor in zip(parameters, tensors, strict=True):
-        for holder, name in places:
+def _put(parameters: Sequence[_Slots], tensors: Sequence[Tensor]) -> None:
+    for slots, tensor in zip(parameters, tensors, strict=True):
+        for holder, name in slots:
             holder[name] = tensor

@@ -1,4 +1,4 @@
-"""Memory that two processes share, in pieces that neither can make shorter under the other's feet."""
+"""Memory that two processes share and that neither can shrink while the other uses it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 
 
 def create(size: int) -> int:
-    """A new piece of that many bytes, zeros; returns its file descriptor, which is the caller's to close."""
+    """New memory of that many bytes, zeros; returns its file descriptor, which is the caller's to close."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("shared", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     else:
@@ -23,5 +23,5 @@ def create(size: int) -> int:
 
 
 def attach(descriptor: int) -> mmap.mmap:
-    """The bytes of a piece, for reading and writing; the descriptor may be closed."""
+    """The bytes of shared memory, for reading and writing; the descriptor may be closed."""
     return mmap.mmap(descriptor, os.fstat(descriptor).st_size)

@@ -1,7 +1,7 @@
 """A submission's state as plain values and tensors, which can be kept and read back without running any code.
 
-Beside containers, arrays are taken apart, and so are objects that hold such values as attributes, as the helpers of
-some optimizers do. A tensor of the model stands by its name, so that what pointed at it does so again.
+Containers and arrays are taken apart, and so are objects that hold such values as attributes, as the helpers of
+some optimizers do. A tensor of the model is kept by its name, so that what referred to it does so again.
 """
 
 from __future__ import annotations
@@ -112,9 +112,9 @@ def _unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     kind = _class(*facts[:2])
     if what == "enum":
         return kind[facts[2]]
-    found = object.__new__(kind)
-    vars(found).update(_unpacked(facts[2], tensors))
-    return found
+    value = object.__new__(kind)
+    vars(value).update(_unpacked(facts[2], tensors))
+    return value
 
 
 def _bytes(array: np.ndarray) -> Tensor:
@@ -123,9 +123,9 @@ def _bytes(array: np.ndarray) -> Tensor:
 
 def _class(module: str, name: str) -> Any:
     """A class of a module that the submission has imported; none is imported for a state's sake."""
-    found: Any = sys.modules.get(module)
+    kind: Any = sys.modules.get(module)
     for part in name.split("."):
-        found = getattr(found, part, None)
-    if not isinstance(found, type):
+        kind = getattr(kind, part, None)
+    if not isinstance(kind, type):
         raise StateError(f"the state holds a {module}.{name}, and there is no such class")
-    return found
+    return kind

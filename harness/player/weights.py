@@ -1,13 +1,13 @@
-"""A model's tensors in one piece of memory that the referee and the player share.
+"""A model's tensors in one buffer that the referee and the player share.
 
 Each side has a model of its own, built by its own code, whose parameters and buffers lie in the memory one behind
-another. Each rank of a trial over several devices has a piece of its own.
+another. Each rank of a trial over several devices has a buffer of its own.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,10 @@ from harness.player.buffer import SharedBuffer
 
 _ALIGNMENT = 64
 """Bytes to whose multiple each tensor is moved up: a cache line, and the widest vector."""
+
+
+Storage = tuple[int, torch.Size, torch.dtype]
+"""Where a tensor lies in memory, its shape and its dtype."""
 
 
 class Weights:
@@ -40,7 +44,7 @@ class Weights:
     @property
     def held(self) -> list[Tensor]:
         """Each rank's as bytes: uint8 of shape [bytes]."""
-        return [piece.tensor for piece in self.buffers]
+        return [buffer.tensor for buffer in self.buffers]
 
     @property
     def nbytes(self) -> int:
@@ -53,10 +57,10 @@ class Weights:
         return self.buffers[0].tensor.device
 
     def close(self) -> None:
-        """Closes the files behind the memory, which stays; others who were given them keep it too."""
-        for piece in (*self.buffers, self.judged_buffer):
-            if piece is not None:
-                piece.close()
+        """Closes the files behind the memory, which stays, here and in the processes that have mapped it."""
+        for buffer in (*self.buffers, self.judged_buffer):
+            if buffer is not None:
+                buffer.close()
 
     def gather(self) -> str | None:
         """Makes `judged` what the ranks have: the parameters of any, and of statistics the mean over them all.
@@ -83,13 +87,13 @@ def share(model: nn.Module) -> SharedBuffer:
     """Moves a model's tensors into new shared memory on their device; that is the caller's to close."""
     tensors = _tensors(model)
     device = tensors[0].device if tensors else torch.device("cpu")
-    piece = SharedBuffer.create(size_of(model), device)
-    _lay(model, piece.tensor, fill=True)
-    return piece
+    buffer = SharedBuffer.create(size_of(model), device)
+    _lay(model, buffer.tensor, fill=True)
+    return buffer
 
 
 def adopt(model: nn.Module, memory: Tensor) -> None:
-    """Gives a model the tensors of one like it that was `share`d, from all of that piece as bytes."""
+    """Gives a model the tensors of one like it that was `share`d, from all of that buffer as bytes."""
     _lay(model, memory, fill=False)
 
 
@@ -98,24 +102,42 @@ def size_of(model: nn.Module) -> int:
     return sum(_room(tensor) for tensor in _tensors(model)) or _ALIGNMENT
 
 
-def _lay(model: nn.Module, piece: Tensor, *, fill: bool) -> None:
+def storages(model: nn.Module) -> dict[str, Storage]:
+    """Where each parameter and buffer lies in memory, with its shape and dtype."""
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    return {name: (tensor.data_ptr(), tensor.shape, tensor.dtype) for name, tensor in tensors}
+
+
+def check_storages(model: nn.Module, before: Mapping[str, Storage]) -> None:
+    """Raises RuntimeError where the model's tensors are no longer those that the referee evaluates."""
+    now = storages(model)
+    if now == before:
+        return
+    changed = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
+    raise RuntimeError(
+        f"{len(changed)} tensors of the model were replaced, renamed or reshaped ({', '.join(changed[:3])} ...), "
+        "so what is evaluated would not be what was trained; change them in place, as in p.data.copy_(new)"
+    )
+
+
+def _lay(model: nn.Module, memory: Tensor, *, fill: bool) -> None:
     start = 0
     for tensor in _tensors(model):
-        place = piece[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+        view = memory[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
         if fill:
-            place.copy_(tensor.detach())
-        tensor.data = place
+            view.copy_(tensor.detach())
+        tensor.data = view
         start += _room(tensor)
 
 
 def _alike(named: Callable[[nn.Module], Iterator[tuple[str, Tensor]]], models: list[nn.Module]) -> Iterator[Any]:
     """For each name its tensors in all models: (name, tensor, ...)."""
-    for found in zip(*map(named, models), strict=True):
-        yield found[0][0], *(tensor for _, tensor in found)
+    for alike in zip(*map(named, models), strict=True):
+        yield alike[0][0], *(tensor for _, tensor in alike)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors hold the same bits, which those that are no numbers may do, too."""
+    """Whether two tensors hold the same bits, as NaNs may."""
     bits = [tensor.detach().reshape(-1).view(torch.uint8).to(one.device) for tensor in (one, other)]
     return torch.equal(*bits)
 

@@ -127,7 +127,7 @@ class EverySteps:
 class AtSteps:
     """Evaluations after each of these ascending `steps`; the last ends the trial, whatever the clock shows.
 
-    `budget_s` and `period_s` are those of the trial that is repeated: the submission is told the same budget, and
+    `budget_s` and `period_s` are those of the trial that is repeated: the submission sees the same budget, and
     the record shows both.
     """
 

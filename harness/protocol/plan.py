@@ -23,7 +23,7 @@ from workloads.base import Workload
 
 
 def checkpoint_path(settings: Settings, key: TrialKey) -> Path:
-    """The file in which a trial that was not finished keeps where it stands, by the key of its record."""
+    """The file in which a trial that was not finished saves its state, by the key of its record."""
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
     return settings.results.absolute() / settings.suite / "checkpoints" / f"{name}.checkpoint"
 
@@ -48,11 +48,11 @@ class Recorded(Container[TrialKey]):
 
     def add(self, key: TrialKey) -> None:
         """Notes that a record has this key, if it is one of those."""
-        if (place := self._place(key)) is not None:
-            self._there[place] = True
+        if (index := self._index(key)) is not None:
+            self._there[index] = True
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, TrialKey) and (place := self._place(key)) is not None and bool(self._there[place])
+        return isinstance(key, TrialKey) and (index := self._index(key)) is not None and bool(self._there[index])
 
     def __len__(self) -> int:
         return sum(self._there)
@@ -67,7 +67,7 @@ class Recorded(Container[TrialKey]):
         """How many of them are not recorded."""
         return self.wanted - len(self)
 
-    def _place(self, key: TrialKey) -> int | None:
+    def _index(self, key: TrialKey) -> int | None:
         wanted = self._settings
         ours = (wanted.suite, wanted.ruleset, wanted.seed, self._fingerprint)
         if (key.suite, key.ruleset, key.seed, key.fingerprint) != ours:
@@ -93,9 +93,9 @@ class Plan(Sequence[Trial]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __getitem__(self, place: Any) -> Any:
-        found = self._numbers[place]
-        return [self._make(n) for n in found] if isinstance(place, slice) else self._make(found)
+    def __getitem__(self, index: Any) -> Any:
+        numbers = self._numbers[index]
+        return [self._make(number) for number in numbers] if isinstance(index, slice) else self._make(numbers)
 
     def sizes(self) -> dict[str, tuple[int, float]]:
         """How many trials there are on each workload, and the budget of one in seconds."""
@@ -125,16 +125,19 @@ def plan(
     ordered = sorted(workloads, key=lambda w: w.step_hint * seconds_per_step[w.name])
     code = machine.code_version()
     shape = settings.studies, settings.trials, len(ordered), len(submissions)
-    names = [(w.name, results_hash(w)) for w in ordered], [(s.name, s.hash) for s in submissions]  # dear to make
+    names = (
+        [(w.name, results_hash(w)) for w in ordered],
+        [(s.name, s.hash) for s in submissions],
+    )  # expensive to make
 
     def key(number: int) -> TrialKey:
-        study, trial, w, s = _places(number, shape)
+        study, trial, w, s = _coordinates(number, shape)
         return TrialKey(
             settings.suite, *names[0][w], *names[1][s], settings.ruleset, settings.seed, study, trial, fingerprint,
         )  # fmt: skip
 
     def make(number: int) -> Trial:
-        study, trial, w, s = _places(number, shape)
+        study, trial, w, s = _coordinates(number, shape)
         step_s = seconds_per_step[ordered[w].name]
         ending = ByClock(
             budget_s=BUDGET_FACTOR[settings.ruleset] * ordered[w].step_hint * step_s,
@@ -145,10 +148,10 @@ def plan(
         return Trial.of(settings, ordered[w], submissions[s], ending, **overrides)
 
     missing = [number for number in range(math.prod(shape)) if key(number) not in recorded]
-    return Plan(missing, make, lambda number: ordered[_places(number, shape)[2]].name)
+    return Plan(missing, make, lambda number: ordered[_coordinates(number, shape)[2]].name)
 
 
-def _places(number: int, shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+def _coordinates(number: int, shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     """The study, trial, workload and submission of a number, the last one counting fastest; the workloads of the
     last study backwards."""
     rest, s = divmod(number, shape[3])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.protocol.defaults import DEFAULT_STOP, DEFAULT_SUBMISSIONS, Stop
-from harness.system.machine import ROOT
 from harness.system.sandbox import DEFAULT_LIMITS, Limits
+from pacer import paths
 from scoring.records.layout import SINGLE, Layout
 
 
@@ -31,8 +31,8 @@ class Settings:
     ruleset: str = "self"
     seed: int = 0
     stop: Stop = DEFAULT_STOP
-    results: Path = ROOT / "results"
-    data: Path = ROOT / ".data"
+    results: Path = field(default_factory=paths.default_results)
+    data: Path = field(default_factory=paths.default_data)
     ray_address: str | None = None
     hardware: str | None = None
     limits: Limits = DEFAULT_LIMITS

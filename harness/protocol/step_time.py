@@ -37,22 +37,22 @@ def measure_step_time(
     fingerprint: str,
     devices: int,
     run: Callable[[Sequence[Trial]], Iterable[Record]],
-    tell: Callable[[str], object] = lambda text: None,
+    warn: Callable[[str], object] = lambda text: None,
 ) -> dict[str, float]:
     """The reference's seconds per step by workload name, measured where they are not known yet.
 
-    `run` runs trials side by side; each workload gets one in each of `devices` places for a trial, so that what is
-    measured is the speed that trials have while all devices are busy. `tell` is told of other work that was in the
-    way. Raises PaceError where the reference breaks.
+    `run` runs trials side by side; each workload gets `devices` of them, one for each trial that fits on the
+    machine, so that what is measured is the speed that trials have while all devices are busy. `warn` gets a line
+    where other work took time from them. Raises StepTimeError where the reference breaks.
     """
     store, reference = StepTimeStore(settings.results), resolve(REFERENCE)
     known = known_step_times(settings, workloads, fingerprint)
     missing = [w for w in workloads if w.name not in known]
     if missing:
-        orders = [_order(settings, w, reference, device) for w in missing for device in range(devices)]
+        trials = [_trial(settings, w, reference, device) for w in missing for device in range(devices)]
         samples: dict[str, list[float]] = {w.name: [] for w in missing}
         busy: dict[str, float] = {}
-        for record in run(orders):
+        for record in run(trials):
             if record.failure is not None or len(record.evaluations) < 2:
                 reason = record.failure.message if record.failure else record.outcome
                 raise StepTimeError(
@@ -64,12 +64,12 @@ def measure_step_time(
                 busy[record.workload] = max(record.contention_share or 0.0, busy.get(record.workload, 0.0))
         store.add(fingerprint, {_key(w, reference): samples[w.name] for w in missing})
         if busy:
-            tell(_doubt(busy, settings.results))
+            warn(_warning(busy, settings.results))
         known = known_step_times(settings, workloads, fingerprint)
     return known
 
 
-def _doubt(busy: Mapping[str, float], results: Path) -> str:
+def _warning(busy: Mapping[str, float], results: Path) -> str:
     return (
         f"warning: the reference was timed while other work took {max(busy.values()):.0%} of a core (on "
         f"{', '.join(sorted(busy))}), so that budgets there are too long; to time it again, end other programs, "
@@ -88,7 +88,7 @@ def _key(workload: Workload, reference: SubmissionRef) -> str:
     return f"{workload.suite}/{workload.name}/{workload.definition()}/{reference.hash}"
 
 
-def _order(settings: Settings, workload: Workload, reference: SubmissionRef, device: int) -> Trial:
+def _trial(settings: Settings, workload: Workload, reference: SubmissionRef, device: int) -> Trial:
     stride = max(2, round(workload.steps_per_evaluation / 2))
     ending = EverySteps(every=stride, last=_EVALUATIONS * stride, budget_s=_ALLOWED_S, stop_at_target=False)
     return Trial.of(settings, workload, reference, ending, ruleset="self", study=device)
@@ -109,14 +109,14 @@ class StepTimeStore:
         """Median seconds per step by key."""
         return {key: median(entry["samples_s"]) for key, entry in self._load().get(fingerprint, {}).items()}
 
-    def samples(self, fingerprint: str, scale: str, workload: str) -> list[float]:
+    def samples(self, fingerprint: str, suite: str, workload: str) -> list[float]:
         """The seconds per step that were measured last for a workload, none where there were no measurements."""
-        found = [
+        stored = [
             entry["samples_s"]
             for key, entry in self._load().get(fingerprint, {}).items()
-            if key.startswith(f"{scale}/{workload}/")
+            if key.startswith(f"{suite}/{workload}/")
         ]
-        return found[-1] if found else []
+        return stored[-1] if stored else []
 
     def add(self, fingerprint: str, samples: Mapping[str, Sequence[float]]) -> None:
         """Adds samples, in seconds per step; the first that were stored for a key stay."""
@@ -135,5 +135,5 @@ class StepTimeStore:
             return json.loads(self._path.read_text())
         except ValueError as error:
             raise StepTimeError(
-                f"{self._path} cannot be read ({error}); delete it and the machine is calibrated again"
+                f"{self._path} cannot be read ({error}); delete it and the reference is timed again"
             ) from error

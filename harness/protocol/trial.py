@@ -70,7 +70,7 @@ class Trial:
     ) -> Self:
         """The trial of a submission on a workload that these settings ask for, but for these `overrides`.
 
-        It is the first trial of the first study where nothing else is said. The results folder is hidden from it.
+        Without overrides it is the first trial of the first study. The results folder is hidden from it.
         """
         asked: Overrides = {
             "suite": settings.suite,
@@ -96,7 +96,7 @@ class Trial:
 
     @property
     def budget_s(self) -> float:
-        """The submission time that it may take, which the submission is told."""
+        """The submission time that it may take; the submission knows it."""
         return self.ending.budget_s
 
     @property

@@ -9,12 +9,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 
 from harness.system import machine, sandbox
+from pacer import paths
 from scoring.records.protocol import Guard
 
 _QUIET_SPREAD = 0.05
@@ -31,6 +31,7 @@ class Diagnosis:
     devices: int
     memory_gib: float
     disk_free_gib: float
+    data: str
     versions: Mapping[str, str]
     code: str
     guards: tuple[str, ...]
@@ -39,7 +40,7 @@ class Diagnosis:
     quiet: bool
     advice: tuple[str, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Mapping[str, object]:
         """Plain values."""
         return asdict(self)
 
@@ -50,6 +51,7 @@ class Diagnosis:
             f"fingerprint  {self.fingerprint}",
             f"devices      {self.devices}",
             f"memory       {self.memory_gib:.1f} GiB, disk free {self.disk_free_gib:.1f} GiB",
+            f"data         {self.data}",
             f"versions     {', '.join(f'{k} {v}' for k, v in self.versions.items())}",
             f"code         {self.code}",
             f"sandbox      {', '.join(self.guards) if self.guards else 'unsandboxed'}",
@@ -64,7 +66,9 @@ def examine() -> Diagnosis:
     """Looks at the machine for about three seconds."""
     busy = psutil.cpu_percent(interval=1.0) / 100
     spread = _spread()
-    free = shutil.disk_usage(machine.ROOT).free / 2**30
+    data = paths.default_data()
+    there = next(folder for folder in (data, *data.parents) if folder.exists())
+    free = shutil.disk_usage(there).free / 2**30
     advice = []
     if busy > _BUSY_SHARE:
         advice.append(f"{100 * busy:.0f} % of the cores are in use; end other programs before timing")
@@ -90,6 +94,7 @@ def examine() -> Diagnosis:
         devices=machine.device_count(),
         memory_gib=psutil.virtual_memory().total / 2**30,
         disk_free_gib=free,
+        data=str(data),
         versions=machine.versions(),
         code=machine.code_version(),
         guards=guards,

@@ -1,10 +1,9 @@
-"""What there is to run: the rows that the `workloads` and `submissions` verbs print."""
+"""What there is to run: the rows that the commands `workloads` and `submissions` print."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,9 +17,9 @@ from submissions.registry import known
 from workloads.base import Workload
 
 
-def workloads(settings: Settings, chosen: Sequence[Workload]) -> list[dict[str, Any]]:
+def workloads(settings: Settings, chosen: Sequence[Workload]) -> list[dict[str, object]]:
     """A row a workload. `seconds_per_step` is the reference's here, None before a first bench."""
-    pace = known_step_times(settings, chosen, machine.hardware().fingerprint)
+    step_times = known_step_times(settings, chosen, machine.hardware().fingerprint)
     rows = []
     for workload in chosen:
         with torch.device("meta"):
@@ -37,27 +36,27 @@ def workloads(settings: Settings, chosen: Sequence[Workload]) -> list[dict[str, 
                 "target": workload.target,
                 "batch_size": workload.batch_size,
                 "step_hint": workload.step_hint,
-                "seconds_per_step": pace.get(workload.name),
+                "seconds_per_step": step_times.get(workload.name),
             }
         )
     return rows
 
 
-def submissions() -> list[dict[str, Any]]:
+def submissions() -> list[dict[str, object]]:
     """A row a submission of the folder. `state_bytes` is what it keeps beside each parameter, in bytes, measured
-    when it was calibrated, None before; `needs` what it asks for beyond a gradient a step."""
+    when it was tuned, None before; `needs` what it asks for beyond a gradient a step."""
     return [
         {
             "name": name,
-            "about": said.summary,
-            "paper": said.paper,
-            "ruleset": "self, external" if said.searched else "self",
-            "needs": said.needs,
-            "against": said.against,
+            "about": facts.summary,
+            "paper": facts.paper,
+            "ruleset": "self, external" if facts.searched else "self",
+            "needs": facts.needs,
+            "against": facts.against,
             "state_bytes": size,
             "file": f"submissions/{path.name}",
         }
-        for name, path, said, size in _known()
+        for name, path, facts, size in _known()
     ]
 
 
@@ -66,21 +65,21 @@ def claims() -> list[Claim]:
     return [
         Claim(
             name=name,
-            about=said.summary,
-            paper=said.paper or "",
-            variant=said.variant or "",
-            claim=said.claim,
-            against=said.against,
-            expects=Expects(said.expects),
+            about=facts.summary,
+            paper=facts.paper or "",
+            variant=facts.variant or "",
+            claim=facts.claim,
+            against=facts.against,
+            expects=Expects(facts.expects),
             state_bytes=size,
         )
-        for name, _, said, size in _known()
-        if said.claim is not None and said.against is not None
+        for name, _, facts, size in _known()
+        if facts.claim is not None and facts.against is not None
     ]
 
 
 def _known() -> Iterator[tuple[str, Path, About, float | None]]:
     for name, path in known().items():
-        calibration = points.load(path, name)
-        size = None if calibration is None else calibration.state_bytes_per_parameter
+        tuned = points.load(path, name)
+        size = None if tuned is None else tuned.state_bytes_per_parameter
         yield name, path, about(path.read_text()), size

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from harness.protocol.plan import Plan
 from harness.protocol.trial import Trial
-from harness.report.status import OnDevice, devices_table
+from harness.report.status import DeviceStatus, devices_table
 from harness.report.words import describe, duration
 from scoring.records import Record
 
@@ -30,7 +30,7 @@ class TrialProgress:
     def __init__(self, trials: Sequence[Trial], devices: int, console: Console) -> None:
         self._console = console
         self._devices = devices
-        self._running: tuple[OnDevice, ...] = ()
+        self._running: tuple[DeviceStatus, ...] = ()
         sizes = trials.sizes() if isinstance(trials, Plan) else _sizes(trials)
         self._left = Counter({name: count for name, (count, _) in sizes.items()})
         self._budgets = {name: budget_s for name, (_, budget_s) in sizes.items()}
@@ -59,8 +59,8 @@ class TrialProgress:
         else:
             yield self
 
-    def running(self, running: Sequence[OnDevice], devices: int) -> None:
-        """Shows what runs where, and reckons with so many devices from now on."""
+    def running(self, running: Sequence[DeviceStatus], devices: int) -> None:
+        """Shows what runs where, and estimates with so many devices from now on."""
         self._running, self._devices = tuple(running), devices
 
     def _draw(self) -> Group:
@@ -91,19 +91,22 @@ class TrialProgress:
         """Shows a trial that left no record."""
         self._left[trial.workload] -= 1
         self._bar.update(self._task, advance=1, left=self._left_text())
-        first_line = reason.splitlines()[-1] if reason else "unknown reason"
-        self._console.print(
-            f"lost: {trial.workload} {trial.submission.name} study {trial.study}: {first_line}", markup=False
-        )
+        name = f"{trial.workload} {trial.submission.name} study {trial.study}"
+        self._console.print(f"lost: {name}: {_last_line(reason)}", markup=False)
 
     def repeated(self, trial: Trial, reason: str, node: str | None = None) -> None:
         """Shows a trial that has to be run again, and the node it was on."""
-        last_line = reason.splitlines()[-1] if reason else "unknown reason"
         name = f"{trial.id} on {node}" if node else str(trial.id)
-        self._console.print(f"run again: {name}: {last_line}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            f"run again: {name}: {_last_line(reason)}", markup=False, highlight=False, soft_wrap=True
+        )
 
     def _left_text(self) -> str:
         return f"about {duration(self.seconds_left())} left" if self._left.total() > 0 else "done"
+
+
+def _last_line(reason: str) -> str:
+    return reason.splitlines()[-1] if reason else "unknown reason"
 
 
 @dataclass

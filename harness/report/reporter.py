@@ -1,28 +1,28 @@
-"""Says how a bench goes: in its own terminal, and in the file that other terminals read."""
+"""Reports how a bench goes: in its own terminal, and in the file that other terminals read."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from harness.cluster.cluster import Cluster
-from harness.cluster.driver_services import Running
-from harness.cluster.schedule import Watch
+from harness.cluster.driver_services import RunningTrial
+from harness.cluster.schedule import ScheduleListener
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial
 from harness.report import status
 from harness.report.progress import TrialProgress
-from harness.report.status import OnDevice, Status
+from harness.report.status import DeviceStatus, Status
 from scoring.records import Record
 
 
 class Reporter:
-    """Follows the trials of one bench. As a context manager it says when the bench has ended."""
+    """Follows the trials of one bench. As a context manager it reports when the bench has ended."""
 
     def __init__(self, settings: Settings, cluster: Cluster, progress: TrialProgress) -> None:
         self._results = settings.results
@@ -40,9 +40,9 @@ class Reporter:
         )
 
     @property
-    def watch(self) -> Watch:
-        """What the schedule tells."""
-        return Watch(repeated=self._again, running=self._running)
+    def listener(self) -> ScheduleListener:
+        """What the schedule calls."""
+        return ScheduleListener(repeated=self._again, running=self._running)
 
     def __enter__(self) -> Self:
         self._write()
@@ -67,9 +67,9 @@ class Reporter:
         self._repeated[node or "unknown"] += 1
         self._progress.repeated(trial, reason, node)
 
-    def _running(self, running: Sequence[Running], devices: int) -> None:
+    def _running(self, running: Collection[RunningTrial], devices: int) -> None:
         shown = tuple(
-            OnDevice(node=self._cluster.name(r.node), device=r.device, trial=str(r.trial), since=r.since)
+            DeviceStatus(node=self._cluster.name(r.node), device=r.device, trial=str(r.trial), since=r.since)
             for r in running
         )
         self._progress.running(shown, devices)
@@ -78,5 +78,5 @@ class Reporter:
     def _write(self, **changes: object) -> None:
         left_s, repeated = self._progress.seconds_left(), dict(self._repeated)
         self._status = replace(self._status, left_s=left_s, repeated=repeated, updated=time.time(), **changes)
-        with contextlib.suppress(OSError):  # a bench that cannot say how it goes can still go
+        with contextlib.suppress(OSError):  # a bench that cannot write its status can still run
             status.write(self._results, self._status)

@@ -22,8 +22,8 @@ _FRESH_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnDevice:
-    """What runs on one device of a node, since when by Unix time."""
+class DeviceStatus:
+    """What runs on one device of a node, in words, and since when by Unix time."""
 
     node: str
     device: str
@@ -43,7 +43,7 @@ class Status:
     done: int
     devices: int
     left_s: float
-    running: tuple[OnDevice, ...] = ()
+    running: tuple[DeviceStatus, ...] = ()
     repeated: Mapping[str, int] = field(default_factory=dict)
     lost: int = 0
     ended: bool = False
@@ -68,7 +68,7 @@ def read(results: Path) -> Iterator[Status]:
     for path in sorted(results.glob("*/status.json")):
         try:
             facts = json.loads(path.read_text())
-            facts["running"] = tuple(OnDevice(**device) for device in facts["running"])
+            facts["running"] = tuple(DeviceStatus(**device) for device in facts["running"])
             yield Status(**facts)
         except (KeyError, OSError, TypeError, ValueError):  # of another version, or just being replaced
             continue
@@ -81,7 +81,7 @@ def as_text(status: Status) -> RenderableType:
     ends = {
         "running": f"about {duration(status.left_s)} left",
         "ended": f"ended {ago} ago",
-        "gone": f"said nothing for {ago}: it was stopped or lost; the same command goes on",
+        "gone": f"silent for {ago}: it was stopped or lost; the same command goes on",
     }
     lines: list[RenderableType] = [Text(f"{head}, {ends[status.state]} ({status.process})")]
     if status.state == "running":
@@ -93,11 +93,11 @@ def as_text(status: Status) -> RenderableType:
     return Group(*lines)
 
 
-def devices_table(running: tuple[OnDevice, ...], most: int | None = None) -> Table:
+def devices_table(running: tuple[DeviceStatus, ...], most: int | None = None) -> Table:
     """What runs on each device, `most` lines at most."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    for on in sorted(running, key=lambda on: (on.node, on.device))[:most]:
-        table.add_row(on.node, on.device, on.trial, duration(time.time() - on.since))
+    for each in sorted(running, key=lambda each: (each.node, each.device))[:most]:
+        table.add_row(each.node, each.device, each.trial, duration(time.time() - each.since))
     if most is not None and len(running) > most:
         table.add_row(f"and {len(running) - most} more: python -m harness status")
     return table

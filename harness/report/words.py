@@ -1,4 +1,4 @@
-"""How trials and times are said to a person."""
+"""Text for people: how a trial ended, and durations."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def _ending(record: Record) -> str:
         return f"reached {record.metric} {value} in {last.time_s:.1f} s, {last.step} steps"
     if record.outcome is Outcome.ERROR and record.failure is not None:
         failure = record.failure
-        place = f" ({failure.file}:{failure.line})" if failure.file else ""
-        return f"error in {failure.hook}{place}: {failure.kind}: {failure.message.partition(chr(10))[0][:160]}"
+        where = f" ({failure.file}:{failure.line})" if failure.file else ""
+        return f"error in {failure.hook}{where}: {failure.kind}: {failure.message.partition(chr(10))[0][:160]}"
     if record.outcome is Outcome.UNSUITABLE:
         return f"does not apply: {record.reason}"
     if record.reason is not None:

@@ -1,4 +1,4 @@
-"""`make check`: a few steps of a submission on every workload, and in plain words what is wrong with it."""
+"""`make check`: trains a submission for a few steps on every workload and prints what is wrong with it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,11 @@ def check(settings: Settings, spec: str, console: Console) -> int:
     for workload in listed_workloads(settings):
         trial = Trial.of(settings, workload, submission, _ENDING)
         start = time.perf_counter()
-        complaint = _complaint(record := run_trial(trial))
+        record = run_trial(trial)
+        complaint = _complaint(record)
         broken += complaint is not None
-        last = record.evaluations[-1] if record.evaluations else None
-        if complaint is not None:
-            said = complaint
-        elif record.outcome is Outcome.UNSUITABLE:
-            said = f"does not apply: {record.reason}"
-        else:
-            seconds = time.perf_counter() - start
-            said = f"ok: {last.step} steps, {record.metric} {last.value:.4f}, {seconds:.1f} s"
-        console.print(f"{workload.name:<20} {said}", markup=False, highlight=False, soft_wrap=True)
+        line = complaint or _description(record, time.perf_counter() - start)
+        console.print(f"{workload.name:<20} {line}", markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"{submission.name}: {broken} workloads with problems" if broken else f"{submission.name}: all is well",
         markup=False,
@@ -46,17 +40,27 @@ def check(settings: Settings, spec: str, console: Console) -> int:
     return 1 if broken else 0
 
 
+def _description(record: Record, seconds: float) -> str:
+    """Of a short trial with which nothing is wrong, and that took so many seconds."""
+    if record.outcome is Outcome.UNSUITABLE:
+        return f"does not apply: {record.reason}"
+    if not record.evaluations:
+        return f"not run: {record.reason}"
+    last = record.evaluations[-1]
+    return f"ok: {last.step} steps, {record.metric} {last.value:.4f}, {seconds:.1f} s"
+
+
 def _complaint(record: Record) -> str | None:
     """What is wrong with a short trial, None for nothing."""
     failure = record.failure
     if failure is not None:
-        place = f" at {failure.file}:{failure.line}" if failure.file else ""
-        text = f"{failure.hook} failed{place}: {failure.kind}: {failure.message}"
+        where = f" at {failure.file}:{failure.line}" if failure.file else ""
+        text = f"{failure.hook} failed{where}: {failure.kind}: {failure.message}"
         return f"{text}\n{failure.traceback}" if failure.traceback else text
     if record.outcome is Outcome.DIVERGED:
         return f"diverged: {record.metric} is not a finite number after {record.evaluations[-1].step} steps"
     if any(e.train_loss is None for e in record.evaluations):
         return "update returned a loss that is not a finite number"
-    if record.outcome is Outcome.COMPLETE and record.evaluations[-1].step < _ENDING.last:
+    if record.outcome is Outcome.COMPLETE and record.evaluations and record.evaluations[-1].step < _ENDING.last:
         return f"ended by itself after {record.evaluations[-1].step} steps"
     return None

@@ -10,7 +10,8 @@ from rich.console import Console
 from harness.cluster.connect import connected
 from harness.protocol.settings import Settings
 from harness.report.words import duration
-from harness.runs.bench import BenchReport, bench
+from harness.runs.bench import bench
+from harness.runs.bench_report import BenchReport
 from pacer.errors import UsageError
 from scoring.board import BoardQuery, p_first_ahead
 from scoring.records import RecordStore
@@ -36,7 +37,7 @@ def until_decided(
 ) -> Iterator[BenchReport]:
     """Runs benches of two submissions and the reference, one study more each time; yields each bench's report.
 
-    The first has the studies of the settings. After each it is said how probable it is that the first of the two is
+    The first has the studies of the settings. After each it prints how probable it is that the first of the two is
     ahead, by anchored score. Raises UsageError unless `pair` names two submissions.
     """
     if len(pair) != 2:
@@ -49,9 +50,9 @@ def until_decided(
         raise UsageError(str(error)) from None
     settings = replace(settings, submissions=pair)
     spent_s = 0.0
-    with connected(settings, console):  # one for all benches, so that each is quick to start
+    with connected(settings, console) as cluster:  # one for all benches, so that each is quick to start
         while True:
-            report = bench(settings, console)
+            report = bench(settings, console, cluster)
             yield report
             spent_s += report.running_s * report.devices
             ahead = p_first_ahead(
@@ -70,8 +71,8 @@ def until_decided(
             end = (
                 "decided" if decided else f"{duration(spent_s)} of device time are spent" if over else "another one"
             )
-            said = f"P({first} ahead of {second}) is {ahead:.1%} after {settings.studies} studies: {end}"
-            console.print(said, markup=False, highlight=False, soft_wrap=True)
+            line = f"P({first} ahead of {second}) is {ahead:.1%} after {settings.studies} studies: {end}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
             if decided or over:
                 return
             settings = replace(settings, studies=settings.studies + 1)

@@ -18,11 +18,11 @@ from scoring.records import Record
 
 def run_single(settings: Settings, study: int, point: int, console: Console) -> Record:
     """The trial that a bench of these settings would run as point `point` of study `study`, on the settings' one
-    workload with their last submission. The pace of this machine is taken first where it is not known. A workload
-    without a target is trained to the end of the budget.
+    workload with their last submission. The reference's step time on this machine is measured first where it is not
+    known. A workload without a target is trained to the end of the budget.
 
-    Raises UsageError for settings that cannot be run, PaceError where the reference breaks, DatasetError where data
-    cannot be had.
+    Raises UsageError for settings that cannot be run, StepTimeError where the reference breaks, DatasetError where
+    data cannot be had.
     """
     settings = replace(settings, studies=study + 1, trials=point + 1)
     (workload,), fingerprint = (
@@ -30,21 +30,21 @@ def run_single(settings: Settings, study: int, point: int, console: Console) -> 
         machine.hardware(settings.layout).fingerprint,
     )
     submission = chosen_submissions(settings)[-1]
-    with machine.exclusive_devices(settings.layout.devices) as places:
+    with machine.exclusive_devices(settings.layout.devices) as devices:
         with console.status(f"preparing {workload.dataset.name}"):
             workload.dataset.prepare(settings.data)
         with console.status("calibrating: the reference's seconds per step on this machine"):
-            pace = measure_step_time(
+            step_times = measure_step_time(
                 settings,
                 (workload,),
                 fingerprint,
                 1,
-                lambda orders: (run_trial(order, places) for order in orders),
-                tell=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
+                lambda trials: (run_trial(trial, devices) for trial in trials),
+                warn=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
             )
-        trial = plan(settings, (workload,), (submission,), pace, (), fingerprint)[-1]
+        trial = plan(settings, (workload,), (submission,), step_times, (), fingerprint)[-1]
         name = str(trial.id)
         with console.status(f"{name}: at most {duration(trial.budget_s)} of submission time"):
-            record = run_trial(trial, places)
+            record = run_trial(trial, devices)
     console.print(f"{name}: {describe(record)}", markup=False, highlight=False, soft_wrap=True)
     return record

@@ -1,6 +1,6 @@
-"""`python -m harness verify`: repeats recorded trials from their seeds and says what came out the same.
+"""`python -m harness verify`: repeats recorded trials from their seeds and compares what comes of them.
 
-A repeat is evaluated at the steps of the record. On the same hardware and versions the losses and metrics of a CPU
+A repeat is evaluated at the record's steps. On the same hardware and versions the losses and metrics of a CPU
 must be the same bit for bit, elsewhere within a tolerance; times, within what the machine's own noise explains.
 """
 
@@ -37,7 +37,7 @@ _REPEATABLE |= {Outcome.UNPROMISING, Outcome.DIVERGED}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Comparison:
     """What came of repeating one trial: `same` losses, the `ratio` of the repeat's time to the recorded one."""
 
     record: Record
@@ -68,20 +68,22 @@ def verify(settings: Settings, spec: str, count: int, console: Console) -> int:
     for warning in warnings:
         console.print(f"warning: {warning}", markup=False)
     chosen = _chosen(records, settings, submission, workloads, count)
-    # A repeat is known by its place: a trial's key may have other hardware in it.
-    by_place = {(r.workload, r.study, r.trial): r for r in chosen}
+    # A repeat is matched by workload, study and trial: a trial's key may have other hardware in it.
+    by_number = {(r.workload, r.study, r.trial): r for r in chosen}
     trials = [_repeat(record, settings, workloads[record.workload], submission) for record in chosen]
-    findings = []
+    findings: list[Comparison] = []
     with connected(settings, console) as cluster:
         data.prepare([workloads[record.workload] for record in chosen], settings.data, cluster, console)
         progress = TrialProgress(trials, cluster.devices, console)
         with progress.shown():
-            for result in schedule.run(trials, cluster, watch=schedule.Watch(repeated=progress.repeated)):
-                if isinstance(result, schedule.Lost):
+            for result in schedule.run(
+                trials, cluster, listener=schedule.ScheduleListener(repeated=progress.repeated)
+            ):
+                if isinstance(result, schedule.LostTrial):
                     progress.lost(result.trial, result.reason)
                     continue
                 progress.ended(result)
-                record = by_place[result.workload, result.study, result.trial]
+                record = by_number[result.workload, result.study, result.trial]
                 findings.append(_compare(record, result, _noise(settings, record)))
     for finding in sorted(findings, key=lambda f: (f.record.workload, f.record.study, f.record.trial)):
         print(finding.as_text())
@@ -130,11 +132,11 @@ def _chosen(
             f"no trial of {submission.name} can be repeated: those that are recorded broke, are kept in an archive "
             "without their course, or are of workloads or targets that have changed"
         )
-    found = []
+    chosen: list[Record] = []
     for workload in workloads:
         here = [r for r in current if r.workload == workload]
-        found += sorted(here, key=lambda r: (r.seed, r.study, r.trial))[:count]
-    return found
+        chosen += sorted(here, key=lambda r: (r.seed, r.study, r.trial))[:count]
+    return chosen
 
 
 def _repeat(record: Record, settings: Settings, workload: Workload, submission: SubmissionRef) -> Trial:
@@ -151,7 +153,7 @@ def _repeat(record: Record, settings: Settings, workload: Workload, submission: 
     return Trial.of(settings, workload, submission, ending, **overrides)
 
 
-def _compare(record: Record, repeat: Record, noise: float) -> Finding:
+def _compare(record: Record, repeat: Record, noise: float) -> Comparison:
     alike = record.fingerprint == repeat.fingerprint and record.versions == repeat.versions
     tolerance = 0.0 if alike else _TOLERANCE
     pairs = list(zip(record.evaluations, repeat.evaluations, strict=False))
@@ -174,7 +176,7 @@ def _compare(record: Record, repeat: Record, noise: float) -> Finding:
     if same and record.fingerprint == repeat.fingerprint and record.evaluations[-1].time_s > 0:
         ratio = repeat.evaluations[-1].time_s / record.evaluations[-1].time_s
     agrees = ratio is not None and abs(math.log(ratio)) <= math.log1p(noise)
-    return Finding(record=record, same=same, detail=detail, ratio=ratio, time_agrees=agrees)
+    return Comparison(record=record, same=same, detail=detail, ratio=ratio, time_agrees=agrees)
 
 
 def _agree(a: Evaluation, b: Evaluation, tolerance: float) -> bool:

@@ -31,10 +31,10 @@ def listed() -> tuple[Gpu, ...]:
         return ()
     ask = [tool, "--query-gpu=uuid,name", "--format=csv,noheader"]
     try:
-        said = subprocess.run(ask, capture_output=True, text=True, timeout=_LATE_S, check=True).stdout
+        output = subprocess.run(ask, capture_output=True, text=True, timeout=_LATE_S, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return ()
-    pairs = [line.partition(",") for line in said.splitlines() if "," in line]
+    pairs = [line.partition(",") for line in output.splitlines() if "," in line]
     return tuple(Gpu(uuid.strip(), name.strip()) for uuid, _, name in pairs)
 
 
@@ -43,13 +43,13 @@ def usable() -> tuple[Gpu, ...]:
     visible = os.environ.get(VISIBLE)
     if visible is None:
         return listed()
-    found = []
+    chosen: list[Gpu] = []
     for word in filter(None, map(str.strip, visible.split(","))):
         alike = [gpu for number, gpu in enumerate(listed()) if word == str(number) or gpu.uuid.startswith(word)]
         if len(alike) != 1:
             break  # as CUDA has it: those before the first that is not there
-        found += alike
-    return tuple(found)
+        chosen += alike
+    return tuple(chosen)
 
 
 def show_only(uuids: Sequence[str]) -> None:

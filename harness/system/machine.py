@@ -22,11 +22,10 @@ from filelock import FileLock, Timeout
 
 from harness.system import gpus
 from harness.system.gpus import Gpu
+from pacer import paths
+from pacer._version import VERSION
 from pacer.errors import UsageError
 from scoring.records.layout import SINGLE, Layout
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The project's folder."""
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 _PINNED_PACKAGES = ("torch", "numpy", "scipy", "ray", "mlflow", "schedulefree", "pytorch_optimizer")
@@ -43,6 +42,7 @@ class Hardware:
 
     @property
     def fingerprint(self) -> str:
+        """Names this hardware; any difference in these facts gives another one."""
         facts = f"{self.processor}|{self.cores}|{self.device}|{self.torch}|{platform.machine()}|{sys.platform}"
         return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
@@ -94,11 +94,11 @@ def core_worked_s(core: int) -> float | None:
 def _threads(cpu: int) -> frozenset[int]:
     """The logical CPUs of a physical core, by one of them."""
     siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-    found: set[int] = set()
+    threads: set[int] = set()
     for part in (siblings.read_text() if siblings.exists() else str(cpu)).split(","):
         low, _, high = part.partition("-")
-        found |= set(range(int(low), int(high or low) + 1))
-    return frozenset(found)
+        threads |= set(range(int(low), int(high or low) + 1))
+    return frozenset(threads)
 
 
 def pin(core: int) -> None:
@@ -142,43 +142,44 @@ def exclusive_devices(count: int) -> Iterator[tuple[Device, ...]]:
     """Devices that no other trial on this machine uses, in this bench or another one. This process is pinned to the
     first of them, or, where they are GPUs, sees no other ones.
 
-    Who needs several keeps those that it has found, so that it is not passed by for ever; only one at a time does,
-    so that no two wait for each other. The operating system frees them when the process dies, however it dies.
+    A process that needs several keeps those it has locked while it waits for the rest, so that it is not passed by
+    for ever; only one process does so at a time, so that no two wait for each other. The operating system frees the
+    locks when the process dies, however it dies.
     Raises UsageError for more than there are.
     """
-    there = [Device(gpu=gpu.uuid) for gpu in gpus.usable()] or [Device(core=core) for core in usable_cores()]
-    if count > len(there):
-        kind = "CPU core" if there[0].gpu is None else "GPU"
+    usable = [Device(gpu=gpu.uuid) for gpu in gpus.usable()] or [Device(core=core) for core in usable_cores()]
+    if count > len(usable):
+        kind = "CPU core" if usable[0].gpu is None else "GPU"
         raise UsageError(
-            f"{count} devices were asked for, and there are {len(there)} here, a {kind} each; "
-            f"type: DEVICES={len(there)}"
+            f"{count} devices were asked for, and there are {len(usable)} here, a {kind} each; "
+            f"type: DEVICES={len(usable)}"
         )
     folder = Path(tempfile.gettempdir()) / f"pacer-cores-{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    found: list[Device] = []
+    locked: list[Device] = []
     alone = FileLock(folder / "several.lock").acquire(poll_interval=0.05) if count > 1 else contextlib.nullcontext()
     with contextlib.ExitStack() as held:
         with alone:
-            while len(found) < count:
-                for device in there:
-                    if len(found) < count and device not in found:
+            while len(locked) < count:
+                for device in usable:
+                    if len(locked) < count and device not in locked:
                         lock = FileLock(folder / f"{device.gpu or device.core}.lock")
                         with contextlib.suppress(Timeout):
                             lock.acquire(blocking=False)
                             held.callback(lock.release)
-                            found.append(device)
-                if len(found) < count:
+                            locked.append(device)
+                if len(locked) < count:
                     time.sleep(0.05)
-        if found[0].core is not None:
-            pin(found[0].core)
+        if locked[0].core is not None:
+            pin(locked[0].core)
         else:
-            gpus.show_only([device.gpu for device in found if device.gpu is not None])
-        yield tuple(found)
+            gpus.show_only([device.gpu for device in locked if device.gpu is not None])
+        yield tuple(locked)
 
 
-def stop_being_nice() -> None:
-    """Puts this process, and what it starts, at the usual priority where the system lets it: a worker of
-    `ray start` gives way to everything else on its machine, and what it would time then is the others."""
+def reset_niceness() -> None:
+    """Lowers the niceness of this process, and of what it starts, to 0 where the system lets it: a worker of
+    `ray start` is niced, and a timed trial must not yield to what else runs on its machine."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, min(0, os.getpriority(os.PRIO_PROCESS, 0)))
 
@@ -188,29 +189,34 @@ def writable(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        folder = Path.home() / ".cache" / "pacer" / folder.name.lstrip(".")
+        folder = paths.user_cache() / folder.name.lstrip(".")
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on, those that are installed."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in _PINNED_PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            installed[name] = version(name)
+    return installed
 
 
 @functools.cache
 def code_version() -> str:
-    """The commit of this code, with "+dirty" where files differ from it, or "unknown" outside a clone."""
+    """The commit of this code in a clone, with "+dirty" where files differ from it; else the version of the
+    package, as "pacer 0.2.0".
+    """
+    tree = paths.source_tree()
+    if tree is None or not (tree / ".git").exists():
+        return f"pacer {VERSION}"
     try:
-        run = functools.partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, check=True, timeout=10)
+        run = functools.partial(subprocess.run, cwd=tree, capture_output=True, text=True, check=True, timeout=10)
         commit = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
         return commit + ("+dirty" if run(["git", "status", "--porcelain"]).stdout.strip() else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
+    except (OSError, subprocess.SubprocessError):  # no git, or another user's clone
+        return f"pacer {VERSION}"
 
 
 def _processor() -> str:

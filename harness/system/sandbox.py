@@ -25,13 +25,11 @@ from pathlib import Path
 import psutil
 
 from harness.system import gpus
-from harness.system.machine import ROOT
+from pacer import paths
 from scoring.records.protocol import Guard
 
-try:
+if sys.platform == "linux":
     from py_landlock import AccessFs, Landlock, LandlockError, get_abi_version
-except ImportError:  # not made for this system
-    Landlock = None
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # of linux/sched.h
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40  # of linux/sockios.h and linux/if.h
@@ -44,6 +42,9 @@ _NETWORK_SINCE = 4
 _SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/nix/store", "/sys/devices/system")
 _FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group")
 _FILES += ("/dev/urandom", "/dev/random", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo")
+_PREFIX_PARTS = ("bin", "include", "lib", "lib64", "libexec", "share", "ssl", "pyvenv.cfg")
+"""What Python needs of its prefix."""
+
 _CARDS = ("/sys/bus/pci/devices",)
 """Where gloo looks for the kinds of the machine's cards, and fails where it may not."""
 
@@ -91,26 +92,27 @@ DEFAULT_LIMITS = Limits()
 @dataclass(frozen=True, kw_only=True)
 class SandboxSpec:
     """Where a player lives: it may write in `scratch` alone, and read, beside the system's programs and libraries,
-    what Python imports and `packages`. Folders that lead to one of `hidden` are opened package by package.
+    what Python imports and `packages`. Of a folder on the import path into which nothing was installed, such as a
+    clone of Pacer or where the user works, and of one that leads to one of `hidden`, it may read packages alone.
 
-    Of `neighbours` players of a trial on this machine, itself included, each may talk to the others, and write in
-    `rendezvous`. Some of them may be `multi_host`, on other machines: then it is not kept from the network. One
-    that has a `gpu`, by its unique id, may use the system's way to it, and sees no other.
+    Of `players_here` players of a trial on this machine, itself included, each may talk to the others, and write in
+    `rendezvous_folder`. Some of them may be `multi_host`, on other machines: then it is not kept from the network.
+    One that has a `gpu`, by its unique id, may use the system's way to it, and sees no other.
     """
 
     scratch: Path
     packages: Path | None = None
     hidden: tuple[Path, ...] = ()
     limits: Limits = DEFAULT_LIMITS
-    neighbours: int = 1
-    rendezvous: Path | None = None
+    players_here: int = 1
+    rendezvous_folder: Path | None = None
     multi_host: bool = False
     gpu: str | None = None
 
     @property
     def talks(self) -> bool:
         """Whether there are others to talk to."""
-        return self.multi_host or self.neighbours > 1
+        return self.multi_host or self.players_here > 1
 
 
 def enter(sandbox_spec: SandboxSpec, namespaces: Sequence[int] = ()) -> tuple[Guard, ...]:
@@ -129,13 +131,13 @@ def enter(sandbox_spec: SandboxSpec, namespaces: Sequence[int] = ()) -> tuple[Gu
     memory = (
         limits.memory_gib * 2**30
         if limits.memory_gib
-        else psutil.virtual_memory().available / 2 / sandbox_spec.neighbours
+        else psutil.virtual_memory().available / 2 / sandbox_spec.players_here
     )
     counted_alone = not sandbox_spec.multi_host and (
         _join_namespaces(namespaces) if namespaces else _leave_network(shared=sandbox_spec.talks)
     )
     # The kernel counts the processes of a house together; the referee those of each neighbour.
-    threads = limits.processes * sandbox_spec.neighbours + (0 if counted_alone else _own_threads())
+    threads = limits.processes * sandbox_spec.players_here + (0 if counted_alone else _own_threads())
     guards = [Guard.NETWORK] if counted_alone else []
     stays = _stay_on_core()
     guards += [guard for guard in _confine(sandbox_spec) if stays or guard is not Guard.PROCESSES]
@@ -213,24 +215,24 @@ def namespaces_of(pid: int) -> list[int]:
 
 def _confine(sandbox_spec: SandboxSpec) -> Iterator[Guard]:
     """Enters a Landlock domain, yields what it keeps this process from."""
-    if Landlock is None:
+    if sys.platform != "linux":
         return
     try:
         version = get_abi_version()
         domain = Landlock(strict=False)
-        readable = [*_existing(_SYSTEM), *_existing(_FILES), *_python((ROOT, *sandbox_spec.hidden))]
+        readable = [*_existing(_SYSTEM), *_existing(_FILES), *_python(sandbox_spec.hidden)]
         if sandbox_spec.talks:
             readable += [*_existing(_CARDS), *Path(_CARDS[0]).glob("*/class")]
         for place in (
             *readable,
             sandbox_spec.scratch,
-            *filter(None, (sandbox_spec.packages, sandbox_spec.rendezvous)),
+            *filter(None, (sandbox_spec.packages, sandbox_spec.rendezvous_folder)),
         ):
             directory = AccessFs.READ_DIR if place.is_dir() else AccessFs(0)
             domain.add_path_rule(place, access=AccessFs.READ_FILE | AccessFs.EXECUTE | directory)
         domain.allow_write(sandbox_spec.scratch)
-        if sandbox_spec.rendezvous is not None:
-            domain.allow_write(sandbox_spec.rendezvous)
+        if sandbox_spec.rendezvous_folder is not None:
+            domain.allow_write(sandbox_spec.rendezvous_folder)
         if sandbox_spec.talks:
             domain.allow_all_network()  # its own, where there are namespaces
         domain.add_path_rule(os.devnull, access=AccessFs.READ_FILE | AccessFs.WRITE_FILE)
@@ -285,14 +287,24 @@ def _existing(paths: Sequence[str]) -> list[Path]:
 
 
 def _python(hidden: Sequence[Path]) -> list[Path]:
-    """Where Python and all that can be imported lie; of a folder that leads to a hidden one, its packages alone."""
-    places = {Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))}
-    for entry in [str(ROOT), *filter(None, sys.path)]:
+    """Where Python and all that can be imported lie, so far as it may be read; see SandboxSpec."""
+    hidden = [folder.resolve() for folder in hidden]
+
+    def leads_to_hidden(place: Path) -> bool:
+        return any(folder.is_relative_to(place) for folder in hidden)
+
+    places = {Path(sysconfig.get_path("stdlib")).resolve(), *paths.package_folders()}
+    for prefix in {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}:
+        if leads_to_hidden(prefix):  # the user works in the folder of the environment
+            places |= set(filter(Path.exists, (prefix / part for part in _PREFIX_PARTS)))
+        else:
+            places.add(prefix)
+    for entry in filter(None, sys.path):
         place = Path(entry).resolve()
-        if any(folder.resolve().is_relative_to(place) for folder in hidden):
-            places |= {file.parent for file in place.glob("*/__init__.py")} | set(place.glob("*.py"))
-        elif place.exists():
+        if place.is_file() or (any(place.glob("*.dist-info")) and not leads_to_hidden(place)):
             places.add(place)
+        else:
+            places |= {file.parent for file in place.glob("*/__init__.py")} | set(place.glob("*.py"))
     return sorted(places)
 
 

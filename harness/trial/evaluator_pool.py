@@ -20,7 +20,7 @@ from torch import nn
 
 from harness.player import buffer, devices, weights
 from harness.player.buffer import SharedBuffer
-from harness.player.player import receive_files, send_files
+from harness.player.channel import receive_files, send_files
 from harness.system import machine
 from harness.trial.player_handle import MeasurementInvalid
 from harness.trial.player_process import fork
@@ -102,8 +102,7 @@ def _serve(
     devices.set_products(Precision.FP32)
     workload = registry.find(*key)
     model = workload.model()
-    (memory,) = receive_files(connection)
-    weights.adopt(model, buffer.find(weights.size_of(model), memory))
+    weights.adopt(model, buffer.attach(weights.size_of(model), receive_files(connection)[0]))
     connection.send(None)
     while True:
         try:

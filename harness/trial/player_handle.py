@@ -1,19 +1,18 @@
-"""The referee's end of a player, wherever that runs: what it has said, how to wait for it, how it may fail."""
+"""The referee's handle of a player, wherever that runs: its messages, how to wait for them, and how it may fail."""
 
 from __future__ import annotations
 
 import os
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from multiprocessing.connection import wait
-from pathlib import Path
-from typing import Any, TypeVar
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Self, TypeVar
 
-from harness.player.buffer import SharedBuffer
-from harness.player.messages import Configured, Confined, Continue, Loaded, Message, RendezvousReady
+from harness.player.commands import Answer, Command
+from harness.player.messages import Configured, Confined, Loaded, Message, RendezvousReady
 from harness.trial.clock import wall_clock
 from pacer.errors import PacerError
 from scoring.records import Failure
@@ -21,17 +20,20 @@ from scoring.records import Failure
 LOAD_TIMEOUT_S = 120.0
 """Seconds off the clock that a player may take to start and to import a submission."""
 
-LOOK_EVERY_S = 0.5
-"""Seconds between two looks at players that say nothing."""
+CHECK_EVERY_S = 0.5
+"""Seconds between two checks of players that send nothing."""
 
 EXIT = "PlayerExit"
-"""The kind of failure of a player that ended without a word."""
+"""The kind of failure of a player that ended without a message."""
 
-_LAST_S = 1.0
-"""Seconds in which a process of ours goes, too, on a machine that is dying."""
+Channel = Connection | int
+"""What `multiprocessing.connection.wait` takes."""
 
-_STILL_S = 2.0
-"""A sleep that takes so much longer than asked for was not the referee's alone: the machine stood still."""
+_PARENT_GRACE_S = 1.0
+"""Grace period to see whether our parent dies as well, as on a machine that goes down."""
+
+_OVERSLEPT_S = 2.0
+"""A wait that takes so much longer than asked for was not the referee's alone: the machine was suspended."""
 
 _M = TypeVar("_M", bound=Message)
 
@@ -51,26 +53,64 @@ class MeasurementInvalid(PacerError):
 def went_with_machine(failure: Failure, parent: int) -> bool:
     """Whether a player ended because its machine, or Ray on it, is dying, which takes one process after another.
 
-    The parent of this process, of this number before, is then gone, or goes within a second.
+    Then the parent of this process, `parent` before, is gone, or goes within the grace period.
     """
     if failure.kind != EXIT:
         return False
-    until = wall_clock() + _LAST_S
+    until = wall_clock() + _PARENT_GRACE_S
     while os.getppid() == parent and wall_clock() < until:
         time.sleep(0.05)
     return os.getppid() != parent
 
 
-class PlayerHandle(AbstractContextManager["PlayerHandle"]):
-    """The end of player number `rank` of `ranks`. All of it raises PlayerGone for a failure or a dead player.
+class PlayerHandle(ABC):
+    """The handle of player number `rank` of `ranks`. All of it raises PlayerGone for a failure or a dead player.
 
     As a context manager it leaves no process behind.
     """
 
     def __init__(self, rank: int, ranks: int) -> None:
         self._rank, self._ranks = rank, ranks
-        self._heard: Message | None = None
+        self._message: Message | None = None
         self._hook = "load"
+
+    def __enter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    @abstractmethod
+    def send(self, command: Command[Answer]) -> Answer:
+        """Has the player do something; waits for the answer to an `awaited` command, and for no other.
+
+        Raises UnknownCommand.
+        """
+
+    @property
+    @abstractmethod
+    def channels(self) -> Sequence[Channel]:
+        """Those of which one is ready to read once the player has sent a message or has died."""
+
+    @abstractmethod
+    def receive(self) -> None:
+        """Takes in the message that is there."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raises PlayerGone where it runs too many processes."""
+
+    @property
+    def worked_s(self) -> float:
+        """Seconds of this machine's cores that it has used; in ticks."""
+        return 0.0
+
+    @property
+    def output(self) -> str | None:
+        """The end of what the player printed, None for nothing and where that is not known here."""
+        return None
 
     @property
     def name(self) -> str:
@@ -78,150 +118,78 @@ class PlayerHandle(AbstractContextManager["PlayerHandle"]):
         return f"rank {self._rank} of {self._ranks}"
 
     @property
-    def heard(self) -> bool:
+    def has_message(self) -> bool:
         """Whether a message was taken in that nobody has asked for yet."""
-        return self._heard is not None
+        return self._message is not None
 
     def ready_within(self, seconds: float) -> bool:
         """Waits for a message, at most so long; a player that died counts as one. Raises as `ready_among`."""
-        return self.heard or bool(ready_among([self], seconds))
+        return self.has_message or bool(ready_among([self], seconds))
 
     def expect(self, kind: type[_M]) -> _M:
         """The next message, which must be of this kind."""
-        if kind in (RendezvousReady, Confined, Loaded) and not self.ready_within(LOAD_TIMEOUT_S):
+        starting: bool = issubclass(kind, RendezvousReady | Confined | Loaded)
+        if starting and not self.ready_within(LOAD_TIMEOUT_S):
             raise self.timed_out(LOAD_TIMEOUT_S)
         message = self.next()
         if not isinstance(message, kind):
-            raise self.broke_rules(f"it said {type(message).__name__} where {kind.__name__} was expected")
+            raise self.broke_rules(f"it sent {type(message).__name__} where {kind.__name__} was expected")
         return message
 
     def next(self) -> Message:
-        """The next message, whatever it says."""
-        if self._heard is None:
-            self.hear()
-        message, self._heard = self._heard, None
+        """The next message of any kind."""
+        if self._message is None:
+            self.receive()
+        message, self._message = self._message, None
         assert message is not None
         return message
 
-    def take(self, message: Message) -> None:
-        """Takes in a message."""
-        self._heard = message
-        self._hook = {Loaded: "configure", Configured: "update"}.get(type(message), self._hook)
-
-    def broke_rules(self, text: str) -> PlayerGone:
-        """What there is to raise for a player that says what it may not say."""
-        return self.failed("ProtocolError", text)
-
-    def timed_out(self, allowed_s: float) -> PlayerGone:
-        """What there is to raise for a player that takes too long to start and to load a submission."""
-        return self.failed("Timeout", f"the submission's import took more than {allowed_s:.0f} s")
+    def failed(self, kind: str, message: str) -> PlayerGone:
+        """What to raise for a failure in the hook that is running."""
+        return self.gone(Failure(hook=self._hook, kind=kind, message=message, output=self.output))
 
     def gone(self, failure: Failure) -> PlayerGone:
-        """What there is to raise for a failure of this player's, which is named where it is one of several."""
+        """What to raise for a failure of this player's, which is named where it is one of several."""
         if self._ranks > 1:
             failure = replace(failure, message=f"{self.name}: {failure.message}")
         return PlayerGone(failure)
 
-    def failed(self, kind: str, message: str) -> PlayerGone:
-        """What there is to raise for a failure in the hook that it is in."""
-        return self.gone(Failure(hook=self._hook, kind=kind, message=message, output=self.printed()))
+    def broke_rules(self, text: str) -> PlayerGone:
+        """What to raise for a player that sends what it may not send."""
+        return self.failed("ProtocolError", text)
 
-    def printed(self) -> str | None:
-        """The end of what the player printed, None for nothing and where that is not to be had."""
-        return None
+    def timed_out(self, allowed_s: float) -> PlayerGone:
+        """What to raise for a player that takes too long to start and to load a submission."""
+        return self.failed("Timeout", f"the submission's import took more than {allowed_s:.0f} s")
 
-    @property
-    @abstractmethod
-    def channels(self) -> list[Any]:
-        """What `multiprocessing.connection.wait` finds ready once the player has said something or has died."""
-
-    @property
-    @abstractmethod
-    def waits_for_others(self) -> bool:
-        """Whether it says that it waits for other players of its trial."""
-
-    @abstractmethod
-    def look(self) -> None:
-        """Raises PlayerGone where it runs too many processes."""
-
-    @abstractmethod
-    def hear(self) -> None:
-        """Takes in the message that is there."""
-
-    @abstractmethod
-    def invite(self, host: str, port: int) -> None:
-        """Tells a player that is not the first where on the network that one waits for the others."""
-
-    @abstractmethod
-    def bind_weights(self, piece: SharedBuffer) -> None:
-        """Has the weights in this memory be the player's, as they are now."""
-
-    @abstractmethod
-    def fetch_weights(self) -> None:
-        """Has the memory hold the player's weights as they are now."""
-
-    @abstractmethod
-    def send_data(self, arrays: Sequence[Path]) -> None:
-        """Gives the player its weights, and the files of the training data."""
-
-    @abstractmethod
-    def ask_for_evaluation(self) -> None:
-        """Asks the player to stop after the step under way."""
-
-    @abstractmethod
-    def proceed(self, leave: Continue) -> None:
-        """Gives leave to train on."""
-
-    @abstractmethod
-    def state(self, most: int) -> bytes | None:
-        """The state of a player that asked to have it saved: bytes for another player, opaque to everybody else.
-
-        None where it is of a kind that cannot be saved, or of more than `most` bytes.
-        """
-
-    @abstractmethod
-    def restore(self, state: bytes) -> None:
-        """Gives a player the state to go on from."""
-
-    @abstractmethod
-    def freeze(self) -> None:
-        """Stops the player and all that it started by the kernel; returns once they stand still."""
-
-    @abstractmethod
-    def thaw(self) -> None:
-        """Lets the player go on. Raises PlayerGone where something of it ran since it was stopped."""
-
-    @property
-    def worked_s(self) -> float:
-        """Seconds of this machine's cores that it has used; in ticks."""
-        return 0.0
+    def _accept(self, message: Message) -> None:
+        self._message = message
+        self._hook = {Loaded: "configure", Configured: "update"}.get(type(message), self._hook)
 
 
 def ready_among(players: Sequence[PlayerHandle], seconds: float) -> list[PlayerHandle]:
-    """Those that have said something or died, once one has; none where that takes longer than so many seconds.
+    """Those that have sent a message or died, once one has; none where that takes longer than so many seconds.
 
-    Raises Disturbed where the machine stood still meanwhile, PlayerGone for too many processes.
+    Raises MeasurementInvalid where the machine was suspended meanwhile, PlayerGone for too many processes.
     """
     until = wall_clock() + max(0.0, seconds)
     while True:
         left_s = max(0.0, until - wall_clock())
-        found = supervised(
-            (channel for player in players for channel in player.channels), min(LOOK_EVERY_S, left_s)
-        )
-        if found or wall_clock() >= until:
-            return [player for player in players if any(channel in found for channel in player.channels)]
+        ready = wait_for((channel for player in players for channel in player.channels), min(CHECK_EVERY_S, left_s))
+        if ready or wall_clock() >= until:
+            return [player for player in players if any(channel in ready for channel in player.channels)]
         for player in players:
-            player.look()
+            player.check()
 
 
-def supervised(channels: Iterable[Any], seconds: float) -> list[Any]:
+def wait_for(channels: Iterable[Channel], seconds: float) -> Sequence[object]:
     """Those that are ready, once one is or so many seconds are over.
 
-    Raises Disturbed where the machine stood still meanwhile.
+    Raises MeasurementInvalid where the machine was suspended meanwhile.
     """
     before = wall_clock()
-    found = wait(list(channels), seconds)
+    ready = wait(list(channels), seconds)
     took_s = wall_clock() - before
-    if took_s > seconds + _STILL_S:
+    if took_s > seconds + _OVERSLEPT_S:
         raise MeasurementInvalid(f"the machine stood still for {took_s:.1f} s in the middle of a measurement")
-    return found
+    return ready

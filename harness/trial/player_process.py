@@ -1,4 +1,4 @@
-"""The end of a player that runs on this machine: starting, stopping and continuing it, and the messages in between.
+"""The handle of a player on this machine: starting, stopping and continuing its process, and talking to it.
 
 Players are forked from a server process that has torch loaded already, so that one starts in milliseconds.
 """
@@ -6,7 +6,6 @@ Players are forked from a server process that has torch loaded already, so that 
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import os
 import signal
@@ -15,21 +14,23 @@ import struct
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from pathlib import Path
+from multiprocessing.context import ForkServerProcess
 from types import TracebackType
-from typing import Any
+from typing import cast
 
-from harness.player import messages, shared
+from harness.player import commands, messages, shared
 from harness.player.buffer import SharedBuffer
-from harness.player.messages import Continue, Failed, MessageError, Saved
-from harness.player.player import PlayerSpec, play, send_files
-from harness.player.rank_group import DUE, PAGE_BYTES, WAITING
+from harness.player.channel import EVALUATION_DUE, FLAG_BYTES, WAITING, send_files
+from harness.player.commands import Answer, Command, DataFiles
+from harness.player.messages import Failed, MessageError, Saved
+from harness.player.player import play
+from harness.player.spec import PlayerSpec
 from harness.system import processes, sandbox
-from harness.trial.player_handle import EXIT, MeasurementInvalid, PlayerGone, PlayerHandle
+from harness.trial.player_handle import EXIT, Channel, MeasurementInvalid, PlayerGone, PlayerHandle
 from scoring.records import Failure
+from workloads.datasets.base import split_files
 
 _STUCK_S = 30
 """Seconds after which half a message, or one that is not taken, is given up."""
@@ -44,29 +45,30 @@ _CONTEXT.set_forkserver_preload(["torch", "torch._dynamo", "harness.player.playe
 
 
 class PlayerProcess(PlayerHandle):
-    """A player that runs on this machine. As a context manager it leaves no process behind."""
+    """A player in a process of this machine, whose weights lie in `buffer`."""
 
-    def __init__(self, part: PlayerSpec) -> None:
-        super().__init__(part.rank, part.ranks)
+    def __init__(self, spec: PlayerSpec, buffer: SharedBuffer) -> None:
+        super().__init__(spec.rank, spec.ranks)
         processes.adopt_orphans()
-        self._limits = part.sandbox_spec.limits
+        self._limits, self._buffer = spec.sandbox_spec.limits, buffer
+        self._data = split_files(spec.data, "train")
         self._connection, theirs = _CONTEXT.Pipe()
         their_lifeline, self._lifeline = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(target=play, args=(theirs, their_lifeline))
-        fork(self._process)
+        self.pid = fork(self._process)
         _give_up_after(self._connection, _STUCK_S)
         theirs.close()
         their_lifeline.close()
-        self._not_its = processes.children(os.getpid())
-        self._tree = processes.ProcessTree(self._process.pid)
+        self._other_children = processes.children(os.getpid())
+        self._tree = processes.ProcessTree(self.pid)
         self._cpu_s = 0.0
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the player
-        page = shared.create(PAGE_BYTES)
-        self._page = shared.attach(page)
-        with contextlib.suppress(ConnectionError, BlockingIOError):  # a dead player is noticed at the next message
-            send_files(self._connection, [self._output.fileno(), page])
-            self._connection.send(part)
-        os.close(page)
+        flags = shared.create(FLAG_BYTES)
+        self._flags = shared.attach(flags)
+        with _unless_gone():
+            send_files(self._connection, [self._output.fileno(), flags])
+            self._connection.send(spec)
+        os.close(flags)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -74,7 +76,7 @@ class PlayerProcess(PlayerHandle):
         self._tree.kill()
         self._process.kill()
         self._process.join()
-        while orphans := processes.children(os.getpid()) - self._not_its:
+        while orphans := processes.children(os.getpid()) - self._other_children:
             for pid in orphans:
                 processes.ProcessTree(pid).kill()
                 with contextlib.suppress(ChildProcessError):
@@ -83,72 +85,93 @@ class PlayerProcess(PlayerHandle):
         self._lifeline.close()
         self._output.close()
 
-    @property
-    def pid(self) -> int:
-        """The number of its process."""
-        return self._process.pid
+    def send(self, command: Command[Answer]) -> Answer:
+        return cast(Answer, self._execute(command))
+
+    def _execute(self, command: Command[object]) -> object:
+        match command:
+            case commands.JoinAt():
+                self._write(commands.encode(command))
+            case commands.EnterNamespaces(pid=first):
+                self._enter_namespaces(first)
+            case commands.SendWeights() | commands.FetchWeights():
+                pass  # the buffer is the memory that the player trains in
+            case commands.WriteWeights(data=data):
+                self._buffer.write(data)
+            case commands.ReadWeights():
+                return self._buffer.read()
+            case commands.SendData():
+                self._send_data()
+            case commands.AskForEvaluation():
+                self._flags[EVALUATION_DUE] = 1
+            case commands.Continue():
+                self._flags[EVALUATION_DUE] = 0
+                self._write(commands.encode(command))
+            case commands.SaveState(most=most):
+                self._write(commands.encode(command))
+                return self._saved_state(most)
+            case commands.RestoreState(state=state):
+                self._write(state)
+            case commands.Freeze():
+                self._freeze()
+            case commands.Thaw():
+                self._thaw()
+            case commands.IsWaiting():
+                return bool(self._flags[WAITING])
+            case _:
+                raise commands.UnknownCommand(f"{type(command).__name__} is no command that a player knows")
+        return None
 
     @property
-    def channels(self) -> list[Any]:
+    def channels(self) -> Sequence[Channel]:
         return [self._connection, self._process.sentinel]
 
     @property
-    def waits_for_others(self) -> bool:
-        return bool(self._page[WAITING])
+    def worked_s(self) -> float:
+        return self._tree.worked_s()
 
-    def look(self) -> None:
+    @property
+    def output(self) -> str | None:
+        size = os.fstat(self._output.fileno()).st_size
+        end = os.pread(self._output.fileno(), 4 * _OUTPUT_SHOWN, max(0, size - 4 * _OUTPUT_SHOWN))
+        return messages.printable(end.decode(errors="replace")[-_OUTPUT_SHOWN:]) or None
+
+    def check(self) -> None:
         if self._tree.exceeds(self._limits.processes):
             text = f"it runs more than the {self._limits.processes} processes that are allowed"
             raise self.failed("TooManyProcesses", text)
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         if not self._connection.poll(0):  # what the player started may hold the connection open
             raise self._exit_failure()
         try:
-            message = messages.read(self._connection.recv_bytes(messages.LONGEST))
+            message = messages.decode(self._connection.recv_bytes(messages.LONGEST))
         except (EOFError, ConnectionError):
             raise self._exit_failure() from None
         except (OSError, MessageError) as error:
             raise self.broke_rules(str(error)) from None
         if isinstance(message, Failed):
-            raise self.gone(replace(message.failure, output=self.printed()))
-        self.take(message)
+            raise self.gone(replace(message.failure, output=self.output))
+        self._accept(message)
 
-    def namespaces(self, first: PlayerProcess) -> None:
-        """Lets a player that is not the first of its trial move in with that one."""
-        namespaces = sandbox.namespaces_of(first.pid)
-        with contextlib.suppress(ConnectionError, BlockingIOError):
-            send_files(self._connection, namespaces)
-        for namespace in namespaces:
-            os.close(namespace)
+    def _write(self, data: bytes) -> None:
+        with _unless_gone():
+            self._connection.send_bytes(data)
 
-    def invite(self, host: str, port: int) -> None:
-        with contextlib.suppress(ConnectionError, BlockingIOError):
-            self._say([host, port])
+    def _enter_namespaces(self, first: int) -> None:
+        descriptors = sandbox.namespaces_of(first)
+        with _unless_gone():
+            send_files(self._connection, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
-    def bind_weights(self, piece: SharedBuffer) -> None:
-        self._buffer = piece
-
-    def fetch_weights(self) -> None:
-        pass  # it is the memory that the player trains in
-
-    def send_data(self, arrays: Sequence[Path]) -> None:
-        with contextlib.ExitStack() as opened, contextlib.suppress(ConnectionError, BlockingIOError):
-            files = [opened.enter_context(path.open("rb")) for path in arrays]
-            self._say([path.stem for path in arrays])
+    def _send_data(self) -> None:
+        with contextlib.ExitStack() as opened, _unless_gone():
+            files = [opened.enter_context(path.open("rb")) for path in self._data]
+            self._connection.send_bytes(commands.encode(DataFiles(names=[path.stem for path in self._data])))
             send_files(self._connection, [self._buffer.descriptor, *(file.fileno() for file in files)])
 
-    def ask_for_evaluation(self) -> None:
-        self._page[DUE] = 1
-
-    def proceed(self, leave: Continue) -> None:
-        self._page[DUE] = 0
-        with contextlib.suppress(ConnectionError, BlockingIOError):
-            self._say(asdict(leave))
-
-    def state(self, most: int) -> bytes | None:
-        with contextlib.suppress(ConnectionError, BlockingIOError):
-            self._say({"most": most})
+    def _saved_state(self, most: int) -> bytes | None:
         if not self.ready_within(self._limits.stall_s):
             raise self.gone(Failure(hook="state_dict", kind="Timeout", message="saving its state did not end"))
         if self.expect(Saved).reason is not None:
@@ -161,18 +184,14 @@ class PlayerProcess(PlayerHandle):
             text = f"its state could not be read ({error}), expected at most {most} bytes"
             raise self.broke_rules(text) from None
 
-    def restore(self, state: bytes) -> None:
-        with contextlib.suppress(ConnectionError, BlockingIOError):
-            self._connection.send_bytes(state)
-
-    def freeze(self) -> None:
+    def _freeze(self) -> None:
         try:
             self._tree.stop()
         except processes.Unstoppable as error:
             raise self.failed("TooManyProcesses", str(error)) from None
         self._cpu_s = self._tree.cpu_s()
 
-    def thaw(self) -> None:
+    def _thaw(self) -> None:
         ran_s = self._tree.cpu_s() - self._cpu_s
         if ran_s > _PAUSED_CPU_S:
             self._process.join(_DYING_S)  # to be killed while it stands still takes a process some time, too
@@ -181,18 +200,6 @@ class PlayerProcess(PlayerHandle):
             text = f"it ran for {ran_s:.3f} s while it was stopped and its clock stood still"
             raise self.failed("ClockCheat", text)
         self._tree.resume()
-
-    @property
-    def worked_s(self) -> float:
-        return self._tree.worked_s()
-
-    def _say(self, what: Any) -> None:
-        self._connection.send_bytes(json.dumps(what).encode())
-
-    def printed(self) -> str | None:
-        size = os.fstat(self._output.fileno()).st_size
-        end = os.pread(self._output.fileno(), 4 * _OUTPUT_SHOWN, max(0, size - 4 * _OUTPUT_SHOWN))
-        return messages.printable(end.decode(errors="replace")[-_OUTPUT_SHOWN:]) or None
 
     def _exit_failure(self) -> PlayerGone:
         self._process.join(5.0)
@@ -206,14 +213,24 @@ class PlayerProcess(PlayerHandle):
         return self.failed(EXIT, text)
 
 
-def fork(process: BaseProcess) -> None:
-    """Starts a process from the server. Raises Disturbed where that is gone, as on a node that is just dying."""
+def fork(process: ForkServerProcess) -> int:
+    """Starts a process from the server and returns its number.
+
+    Raises MeasurementInvalid where the server is gone, as on a node that is just dying.
+    """
     # multiprocessing would run the parent's main script again in each child; for a Ray worker that is Ray's.
     vars(sys.modules["__main__"]).pop("__file__", None)
     try:
         process.start()
     except (EOFError, ConnectionError) as error:
         raise MeasurementInvalid(f"the server that players are forked from is gone: {error}") from error
+    assert process.pid is not None
+    return process.pid
+
+
+def _unless_gone() -> contextlib.suppress:
+    """Suppresses that a player takes nothing more: one that is dead is noticed when its next message is due."""
+    return contextlib.suppress(ConnectionError, BlockingIOError)
 
 
 def _give_up_after(connection: Connection, seconds: int) -> None:

@@ -1,4 +1,4 @@
-"""What the players of a trial are told."""
+"""What the players of a trial are given to start with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.player.player import PlayerSpec
+from harness.player.spec import PlayerSpec
 from harness.protocol import seeds
 from harness.protocol.trial import Trial
 from harness.system import sandbox
@@ -18,58 +18,61 @@ def player_specs(
     trial: Trial,
     workload: Workload,
     folder: Path,
-    places: Sequence[Device],
+    own_devices: Sequence[Device],
     scratch: Path,
     further: Path | None,
     *,
     first: int = 0,
     host: str | None = None,
 ) -> list[PlayerSpec]:
-    """What each player on this machine is told: one for each of `places`, with ranks from `first` up.
+    """The players on this machine: one for each of `own_devices`, with ranks from `first` up.
 
-    They live in `scratch`, train on the data in `folder` and may import the packages in `further`. `host` is where
-    the first player of all is to be reached, None where all are on this machine.
+    They write in `scratch`, train on the data in `folder` and may import the packages in `further`. `host` is the
+    address of the first player of all, None where all are on this machine.
     """
-    named = (trial.seed, workload.name)
+    root = (trial.seed, workload.name)
     draw = (trial.study, trial.trial)
-    part = PlayerSpec(
+    spec = PlayerSpec(
         workload=(trial.suite, workload.name),
         data=folder,
         submission=trial.submission,
         searches=trial.ruleset != "self",
         hp=trial.hp,
         point=trial.trial,
-        points_seed=seeds.points_seed(*named, trial.submission.name, trial.study),
-        seed=seeds.submission_seed(*named, trial.submission.name, *draw),
-        data_seed=seeds.data_seed(*named, *draw),
+        points_seed=seeds.points_seed(*root, trial.submission.name, trial.study),
+        seed=seeds.submission_seed(*root, trial.submission.name, *draw),
+        data_seed=seeds.data_seed(*root, *draw),
         budget_s=trial.budget_s,
-        core=places[0].core,
+        core=own_devices[0].core,
         sandbox_spec=sandbox.SandboxSpec(
             scratch=scratch,
             packages=further,
             hidden=(trial.data.absolute(), *trial.hidden),
             limits=trial.limits,
-            neighbours=trial.layout.each,
+            players_here=trial.layout.each,
             multi_host=host is not None,
-            gpu=places[0].gpu,
+            gpu=own_devices[0].gpu,
         ),
         ranks=trial.layout.devices,
         compiled=trial.layout.compiled,
         host=host,
     )
-    if part.ranks == 1:
-        return [part]
-    rendezvous = None if host is not None else _made(scratch / "meeting")
+    if spec.ranks == 1:
+        return [spec]
+    rendezvous_folder = None if host is not None else _made(scratch / "rendezvous")
     return [
         replace(
-            part,
+            spec,
             rank=rank,
-            core=place.core,
+            core=device.core,
             sandbox_spec=replace(
-                part.sandbox_spec, scratch=_made(scratch / f"rank{rank}"), rendezvous=rendezvous, gpu=place.gpu
+                spec.sandbox_spec,
+                scratch=_made(scratch / f"rank{rank}"),
+                rendezvous_folder=rendezvous_folder,
+                gpu=device.gpu,
             ),
         )
-        for rank, place in enumerate(places, first)
+        for rank, device in enumerate(own_devices, first)
     ]
 
 

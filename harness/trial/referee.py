@@ -16,7 +16,16 @@ from pathlib import Path
 import torch
 
 from harness.player import devices
-from harness.player.messages import Configured, Continue, EvalReady, Loaded, Saving
+from harness.player.commands import (
+    AskForEvaluation,
+    Continue,
+    FetchWeights,
+    Freeze,
+    SendData,
+    SendWeights,
+    Thaw,
+)
+from harness.player.messages import Configured, EvalReady, Loaded, Saving
 from harness.player.weights import Weights
 from harness.protocol import ending, seeds
 from harness.protocol.ending import Ended, NextEvaluation, Overrun
@@ -38,7 +47,6 @@ from scoring.records import Evaluation, Failure, Outcome, Record
 from scoring.records.protocol import Account
 from workloads import registry
 from workloads.base import Precision
-from workloads.datasets.base import split_files
 
 _CPU = torch.device("cpu")
 
@@ -73,7 +81,7 @@ def run_trial(
         specs = player_specs(trial, workload, folder, own_devices, scratch, installed, host=host)
         weights = Weights(model, _weights_devices(own_devices, trial.layout.devices))
         held.callback(weights.close)
-        with Players(trial, specs, remote_slots) as players:
+        with Players(trial, specs, weights.buffers, remote_slots) as players:
             pool = None
             if weights.judged_buffer is not None:
                 cores = [device.core for device in own_devices[1:]]
@@ -149,19 +157,17 @@ class Referee:
         Returns when the first evaluation is due.
         """
         evaluator, players, state, saved = self.evaluator, self.players, self.state, self.resumption.saved
-        weights, dataset = evaluator.weights, evaluator.workload.dataset
         evaluator.ready()
-        players.bind_weights(weights.buffers)
-        arrays = split_files(dataset.folder(self.trial.data.absolute()), "train")
+        players.send(SendWeights())
         # ---- The submission's clock runs from here, whenever a player can run; in a trial that goes on, once that
         # ---- is back where it was.
         self.contention.clock_runs()
         state.watch.switch(Account.SETUP if saved is None else Account.CHECKPOINT)
-        players.send_data(arrays)
+        players.send(SendData())
         self._await("configure")
         players.expect(Configured)
         if saved is not None:
-            self.resumption.restore(saved, players, weights, state)
+            self.resumption.restore(saved, players, evaluator.weights, state)
             self.contention.resume(state.contention_s)
             self.contention.clock_runs()
         due = self._next_evaluation(state.watch.submission_s())
@@ -175,10 +181,10 @@ class Referee:
             # ---- The clock runs: the players train.
             asked = not players.ready_within(due.ask_at_s - watch.submission_s())
             if asked:
-                players.ask_for_evaluation()
+                players.send(AskForEvaluation())
                 self._await("update")
             ready = players.expect(EvalReady)
-            players.freeze()
+            players.send(Freeze())
 
             # ---- The clock stands still: nothing of a player can run.
             watch.switch(Account.EVALUATION)
@@ -186,7 +192,7 @@ class Referee:
             self.contention.clock_stands()
             state.contention_s = self.contention.taken_s
             _must_be_due(ready, due, asked, state.evaluations)
-            players.fetch_weights()
+            players.send(FetchWeights())
             _must_agree(self.evaluator.weights.gather())
             result = self.evaluator.validated()
             watch.switch(Account.LOGGING)
@@ -197,25 +203,23 @@ class Referee:
                 return Ended(outcome)
             due, save = self._next_evaluation(time_s), self.resumption.is_due
             watch.switch(Account.PAUSED)
-            players.proceed(Continue(submission_s=time_s, border=due.step, value=result.value, save=save))
+            players.send(Continue(submission_s=time_s, eval_step=due.step, value=result.value, save=save))
             self.contention.clock_runs()
             watch.switch(Account.TRAINING)
 
             # ---- The clock runs again.
-            players.thaw()
+            players.send(Thaw())
             if save:
                 self._await("after_eval")
                 players.expect(Saving)
-                self.resumption.save(
-                    players, self.evaluator.weights, state
-                )  # the clock stands as long as it copies
+                self.resumption.save(players, self.evaluator.weights, state)  # the clock stands while it copies
                 self._let_train(due)
 
     def _let_train(self, due: NextEvaluation) -> None:
         """Has players that wait train until an evaluation is due."""
         # The clock runs before there is leave to train: who has that may run before this process does again.
         self.state.watch.switch(Account.TRAINING)
-        self.players.proceed(Continue(submission_s=self.state.watch.submission_s(), border=due.step))
+        self.players.send(Continue(submission_s=self.state.watch.submission_s(), eval_step=due.step))
 
     def _next_evaluation(self, time_s: float) -> NextEvaluation:
         return self.trial.ending.next_evaluation(self.state.last_step, time_s, self.trial.limits.stall_s)

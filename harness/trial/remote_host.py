@@ -1,7 +1,7 @@
-"""The outpost: a trusted process that keeps a player on another machine than its referee's.
+"""The remote host: a trusted process that keeps a player on another machine than its referee's.
 
-It starts the player, locks it up, stops it and lets it go on as the referee says over a connection, and passes on
-what the player says; harness.trial.remote_player is the other end.
+It starts the player, has it do what the referee commands over a connection, and reports what the player sends;
+harness.trial.remote_player is the other end.
 """
 
 from __future__ import annotations
@@ -9,135 +9,97 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from contextlib import suppress
+from contextlib import closing, suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
+from typing import NoReturn, cast
 
-import torch
-
-from harness.player import devices
+from harness.player import devices, weights
 from harness.player.buffer import SharedBuffer
-from harness.player.messages import Continue
+from harness.player.commands import Command
 from harness.protocol.trial import Trial
 from harness.system import packages
 from harness.system.machine import Device
-from harness.trial.player_handle import LOOK_EVERY_S, PlayerGone, supervised, went_with_machine
+from harness.trial.player_handle import CHECK_EVERY_S, PlayerGone, wait_for, went_with_machine
 from harness.trial.player_process import PlayerProcess
 from harness.trial.player_specs import player_specs
-from harness.trial.remote_player import answers_at_once
+from harness.trial.remote_player import Answered, Gone, Received, Report, Spoilt, set_network_options
 from pacer.errors import PacerError
 from workloads import registry
-from workloads.datasets.base import DatasetError, split_files
+from workloads.datasets.base import DatasetError
 
 
-class Door:
-    """Where a referee comes in, who has the key."""
+class RefereeListener:
+    """Waits for a referee, which must have the key."""
 
     def __init__(self, host: str) -> None:
         """Opens a port at an address of this machine."""
         self.key = secrets.token_bytes(32)
         self._listener = Listener((host, 0), authkey=self.key)
-        self.address: tuple[str, int] = self._listener.address
+        self.address = cast(tuple[str, int], self._listener.address)
 
-    def answer(self) -> Connection:
-        """The connection to the first who has the key; nobody comes in after that."""
+    def accept(self) -> Connection:
+        """The first connection with the key. Connections without it are rejected, and all that come later."""
         try:
             while True:
-                with suppress(AuthenticationError, EOFError, ConnectionError):  # a stranger
+                with suppress(AuthenticationError, EOFError, ConnectionError):
                     return self._listener.accept()
         finally:
             self._listener.close()
 
 
-def keep(connection: Connection, trial: Trial, rank: int, host: str, place: Device) -> None:
-    """Keeps player number `rank` of a trial on a device for as long as its referee is there, who hears what goes
-    wrong here."""
-    parent = os.getppid()
-    answers_at_once(connection)
+def serve(connection: Connection, trial: Trial, rank: int, host: str, device: Device) -> None:
+    """Keeps player number `rank` of a trial on a device for as long as its referee is there.
+
+    The referee gets a report of what goes wrong here.
+    """
+    set_network_options(connection)
     with connection, suppress(EOFError, ConnectionError):  # the trial is over
-        try:
-            _attend(connection, trial, rank, host, place)
-        except PlayerGone as gone:
-            dying = went_with_machine(gone.failure, parent)
-            connection.send(("disturbed", "its machine is dying") if dying else ("gone", gone.failure))
-        except (PacerError, DatasetError, OSError) as error:
-            connection.send(("disturbed", str(error)))
-        while True:  # what is said to a player that is no more, until the referee has heard
+        connection.send(_serve_until_failure(connection, trial, rank, host, device))
+        while True:  # commands to a player that is gone, until the referee has read that
             connection.recv()
 
 
-def _attend(connection: Connection, trial: Trial, rank: int, host: str, place: Device) -> None:
+def _serve_until_failure(connection: Connection, trial: Trial, rank: int, host: str, device: Device) -> Report:
+    parent = os.getppid()
+    try:
+        _serve(connection, trial, rank, host, device)
+    except PlayerGone as gone:
+        if went_with_machine(gone.failure, parent):
+            return Spoilt("its machine is dying")
+        return Gone(gone.failure)
+    except (PacerError, DatasetError, OSError) as error:
+        return Spoilt(str(error))
+
+
+def _serve(connection: Connection, trial: Trial, rank: int, host: str, device: Device) -> NoReturn:
     workload = registry.find(trial.suite, trial.workload)
     folder = workload.dataset.prepare(trial.data.absolute())
     further = packages.install(trial.submission, trial.data.absolute())
-    with tempfile.TemporaryDirectory(prefix="pacer-trial-") as scratch:
-        (part,) = player_specs(
-            trial, workload, folder, [place], Path(scratch).resolve(), further, first=rank, host=host
+    size = weights.size_of(workload.model())
+    with (
+        tempfile.TemporaryDirectory(prefix="pacer-trial-") as scratch,
+        closing(SharedBuffer.create(size, devices.of(device.gpu))) as buffer,
+    ):
+        (spec,) = player_specs(
+            trial, workload, folder, [device], Path(scratch).resolve(), further, first=rank, host=host
         )
-        with PlayerProcess(part) as player:
-            _RemoteHost(connection, player, folder, devices.of(place.gpu)).attend()
+        with PlayerProcess(spec, buffer) as player:
+            _execute_commands(connection, player)
 
 
-class _RemoteHost:
-    """What the referee may say; each method is named as that of the player's end which it serves."""
-
-    def __init__(self, connection: Connection, player: PlayerProcess, folder: Path, device: torch.device) -> None:
-        self._connection, self._player, self._folder, self._device = connection, player, folder, device
-        self._buffer: SharedBuffer | None = None
-
-    def attend(self) -> None:
-        """Does what it is told until one end fails."""
-        while True:
-            found = supervised([self._connection, *self._player.channels], LOOK_EVERY_S)
-            if self._connection in found:
-                name, *arguments = self._connection.recv()
-                getattr(self, name)(*arguments)
-            elif found:
-                self._player.hear()
-                self._connection.send(("heard", self._player.next()))
-            else:
-                self._player.look()
-
-    def invite(self, host: str, port: int) -> None:
-        self._player.invite(host, port)
-
-    def bind_weights(self, weights: bytes) -> None:
-        if self._buffer is None:
-            self._buffer = SharedBuffer.create(len(weights), self._device)
-            self._player.bind_weights(self._buffer)
-        self._buffer.write(weights)
-
-    def fetch_weights(self) -> None:
-        assert self._buffer is not None
-        self._answer(self._buffer.read())
-
-    def send_data(self) -> None:
-        self._player.send_data(split_files(self._folder, "train"))
-
-    def ask_for_evaluation(self) -> None:
-        self._player.ask_for_evaluation()
-
-    def proceed(self, leave: Continue) -> None:
-        self._player.proceed(leave)
-
-    def restore(self, state: bytes) -> None:
-        self._player.restore(state)
-
-    def waits_for_others(self) -> None:
-        self._answer(self._player.waits_for_others)
-
-    def state(self, most: int) -> None:
-        self._answer(self._player.state(most))
-
-    def freeze(self) -> None:
-        self._player.freeze()
-        self._answer(None)
-
-    def thaw(self) -> None:
-        self._player.thaw()
-        self._answer(None)
-
-    def _answer(self, value: Any) -> None:
-        self._connection.send(("answer", value))
+def _execute_commands(connection: Connection, player: PlayerProcess) -> NoReturn:
+    """Does what the referee commands until one end fails."""
+    while True:
+        ready = wait_for([connection, *player.channels], CHECK_EVERY_S)
+        if connection in ready:
+            command: Command[object] = connection.recv()
+            answer = player.send(command)
+            if command.awaited:
+                connection.send(Answered(answer))
+        elif ready:
+            player.receive()
+            connection.send(Received(player.next()))
+        else:
+            player.check()

@@ -1,7 +1,6 @@
-"""The referee's end of a player on another machine, over the connection to the outpost that keeps it there.
+"""The handle of a player on another machine: it forwards commands to the remote host that keeps the player there.
 
-The outpost (harness.trial.remote_host) is as trusted as the referee. It sends ("heard", message) when the player
-says something, ("gone", failure) or ("disturbed", text) at the end, and ("answer", value) to what asks for one.
+The remote host (harness.trial.remote_host) is as trusted as the referee. It sends a `Report` whenever it has one.
 """
 
 from __future__ import annotations
@@ -12,124 +11,140 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from harness.player.buffer import SharedBuffer
-from harness.player.messages import Continue
+from harness.player.commands import Answer, Command, FetchWeights, ReadWeights, SendWeights, WriteWeights
+from harness.player.messages import Message
 from harness.protocol.trial import Trial
-from harness.trial.player_handle import MeasurementInvalid, PlayerGone, PlayerHandle
+from harness.trial.player_handle import Channel, MeasurementInvalid, PlayerGone, PlayerHandle
+from scoring.records import Failure
 
-_SILENT_S, _ASK_EVERY_S, _ASKED = 10, 5, 3
-"""A machine that is silent for so long is asked whether it is there, so often, before it counts as gone."""
+_SILENT_S, _PROBE_EVERY_S, _PROBES = 10, 5, 3
+"""A machine that is silent for so long is probed, so often, before it counts as gone."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """The player sent a message."""
+
+    message: Message
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The last awaited command is done."""
+
+    answer: Any
+
+
+@dataclass(frozen=True)
+class Gone:
+    """The player is gone."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """The measurement is invalid for a reason that is not the player's."""
+
+    reason: str
+
+
+Report = Received | Answered | Gone | Spoilt
+"""What a remote host sends; nothing follows the last two."""
 
 
 class RemoteSlot(Protocol):
-    """A place on another machine that keeps a player."""
+    """A device on another machine, for one player."""
 
     def open(self, trial: Trial, rank: int, host: str) -> Connection:
-        """Has an outpost start player number `rank` there, which will reach the first one at `host`.
+        """Has a remote host start player number `rank` there, which will reach the first one at `host`.
 
-        Returns a connection to the outpost. Raises Disturbed.
+        Returns a connection to the remote host. Raises MeasurementInvalid.
         """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteSlots:
-    """Where those players of a trial are kept that are not on its referee's machine, which is known as `host`."""
+    """Where those players of a trial run that are not on its referee's machine, which is known as `host`."""
 
     host: str
     kept: Sequence[RemoteSlot]
 
 
 class RemotePlayer(PlayerHandle):
-    """A player that runs on another machine. Raises Disturbed where that is gone."""
+    """A player on another machine, whose weights `buffer` mirrors. Raises MeasurementInvalid where that machine is
+    gone."""
 
-    def __init__(self, connection: Connection, rank: int, ranks: int) -> None:
+    def __init__(self, connection: Connection, buffer: SharedBuffer, rank: int, ranks: int) -> None:
         super().__init__(rank, ranks)
-        self._connection = connection
-        answers_at_once(connection)
+        self._connection, self._buffer = connection, buffer
+        set_network_options(connection)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
 
+    def send(self, command: Command[Answer]) -> Answer:
+        match command:
+            case SendWeights():
+                self._forward(WriteWeights(data=self._buffer.read()))
+            case FetchWeights():
+                self._buffer.write(self._forward(ReadWeights()))
+            case _:
+                return self._forward(command)
+        return cast(Answer, None)
+
     @property
-    def channels(self) -> list[Any]:
+    def channels(self) -> Sequence[Channel]:
         return [self._connection]
 
-    @property
-    def waits_for_others(self) -> bool:
-        return self._ask("waits_for_others")
+    def check(self) -> None:
+        pass  # the remote host does
 
-    def look(self) -> None:
-        pass  # the outpost does
+    def receive(self) -> None:
+        report = self._report()
+        assert isinstance(report, Received), "no command is awaited"
+        self._accept(report.message)
 
-    def hear(self) -> None:
-        self.take(self._receive()[1])
+    def _forward(self, command: Command[Answer]) -> Answer:
+        with suppress(ConnectionError):  # which is noticed when no report comes
+            self._connection.send(command)
+        while command.awaited:
+            match self._report():
+                case Answered(answer=answer):
+                    return answer
+                case Received(message=message):
+                    self._accept(message)
+        return cast(Answer, None)
 
-    def invite(self, host: str, port: int) -> None:
-        self._tell("invite", host, port)
-
-    def bind_weights(self, piece: SharedBuffer) -> None:
-        self._buffer = piece
-        self._tell("bind_weights", piece.read())
-
-    def fetch_weights(self) -> None:
-        self._buffer.write(self._ask("fetch_weights"))
-
-    def send_data(self, arrays: Sequence[Path]) -> None:
-        self._tell("send_data")  # of its own machine's files
-
-    def ask_for_evaluation(self) -> None:
-        self._tell("ask_for_evaluation")
-
-    def proceed(self, leave: Continue) -> None:
-        self._tell("proceed", leave)
-
-    def state(self, most: int) -> bytes | None:
-        return self._ask("state", most)
-
-    def restore(self, state: bytes) -> None:
-        self._tell("restore", state)
-
-    def freeze(self) -> None:
-        self._ask("freeze")
-
-    def thaw(self) -> None:
-        self._ask("thaw")
-
-    def _tell(self, *what: Any) -> None:
-        with suppress(ConnectionError):  # which is noticed when nothing more is heard
-            self._connection.send(what)
-
-    def _ask(self, *what: Any) -> Any:
-        self._tell(*what)
-        while True:
-            kind, value = self._receive()
-            if kind == "answer":
-                return value
-            self.take(value)
-
-    def _receive(self) -> tuple[str, Any]:
+    def _report(self) -> Received | Answered:
         try:
-            kind, value = self._connection.recv()
+            report: Report = self._connection.recv()
         except (EOFError, OSError) as error:
             raise MeasurementInvalid(f"the machine of {self.name} is gone ({error!r})") from None
-        if kind == "gone":
-            raise PlayerGone(value)
-        if kind == "disturbed":
-            raise MeasurementInvalid(f"{self.name}: {value}")
-        return kind, value
+        match report:
+            case Gone(failure=failure):
+                raise PlayerGone(failure)
+            case Spoilt(reason=reason):
+                raise MeasurementInvalid(f"{self.name}: {reason}")
+        return report
 
 
-def answers_at_once(connection: Connection) -> None:
-    """Sends short words over a network connection without delay, and notices when the other machine is gone."""
+def set_network_options(connection: Connection) -> None:
+    """Has a network connection send short messages without delay, and notice when the other machine is gone."""
     with socket.socket(fileno=os.dup(connection.fileno())) as channel:
         channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in (("KEEPIDLE", _SILENT_S), ("KEEPINTVL", _ASK_EVERY_S), ("KEEPCNT", _ASKED)):
-            if hasattr(socket, f"TCP_{name}"):  # some systems have not all of them
-                channel.setsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_{name}"), value)
+        for name, value in (
+            ("TCP_KEEPIDLE", _SILENT_S),
+            ("TCP_KEEPINTVL", _PROBE_EVERY_S),
+            ("TCP_KEEPCNT", _PROBES),
+        ):
+            if hasattr(socket, name):  # some systems have not all of them
+                channel.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from harness.player.messages import Continue, Restored
+from harness.player.commands import Continue, FetchWeights, SendWeights
+from harness.player.messages import Restored
 from harness.player.weights import Weights
 from harness.protocol.trial import Trial
 from harness.trial import checkpoints
@@ -54,7 +55,7 @@ class Resumption:
         self._saved_at = wall_clock()
         if states is None or self._path is None:
             return
-        players.fetch_weights()
+        players.send(FetchWeights())
         checkpoint = Checkpoint(facts=state.facts(), weights=weights.held, players=states)
         with contextlib.suppress(OSError):  # a trial that cannot be saved can still be run
             checkpoints.save(self._path, self._identity, checkpoint, self._store)
@@ -65,7 +66,7 @@ class Resumption:
         What the player takes beyond setting itself up again and reading its state is on the clock. Raises
         PlayerGone where it cannot read it.
         """
-        players.proceed(Continue(submission_s=0.0, border=None, resume=True))
+        players.send(Continue(submission_s=0.0, eval_step=None, resume=True))
         players.restore(saved.players)
         if not players.ready_within(LOAD_TIMEOUT_S):
             message = "its state could not be restored"
@@ -76,7 +77,7 @@ class Resumption:
         state.watch.overdrawn(allowed_s, Account.TRAINING)
         for held, kept in zip(weights.held, saved.weights, strict=True):
             held.copy_(kept)
-        players.bind_weights(weights.buffers)
+        players.send(SendWeights())
         state.resume(saved.facts)
 
 

@@ -16,10 +16,10 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, Generic, TypeVar
 
+from pacer import paths
 from scoring.records.brief import BriefReader
 from scoring.records.record import Record
 
-_ROOT = Path(__file__).parents[2]
 _PART = 64 * 2**20
 """Bytes that are worth a process of their own, which takes a fifth of a second to start."""
 
@@ -94,9 +94,10 @@ class _Part:
 
 def _started(path: Path, start: int, end: int) -> _Part:
     code = "import sys; from scoring.records.lines import write_part; write_part(*sys.argv[1:])"
-    command = [sys.executable, "-c", code, str(path.absolute()), str(start), str(end)]
+    command = paths.python_command("-c", code, str(path.absolute()), str(start), str(end))
     written = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed once it has been read
-    return _Part(subprocess.Popen(command, cwd=_ROOT, stdout=written, stderr=subprocess.DEVNULL), written)
+    environment = paths.python_environment()
+    return _Part(subprocess.Popen(command, env=environment, stdout=written, stderr=subprocess.DEVNULL), written)
 
 
 def _finished(part: _Part, path: Path, start: int, end: int) -> Iterator[Line[tuple[Record, str]]]:

@@ -20,6 +20,7 @@ import pyarrow
 from filelock import FileLock
 from pyarrow import fs
 
+from pacer import paths
 from pacer.errors import RecordsError, UsageError
 from scoring.records import files
 
@@ -45,7 +46,7 @@ def opened(address: str, tell: Callable[[str], None]) -> Iterator[Path]:
             "s3://bucket/folder, gs://bucket/folder or file:///shared/folder"
         ) from error
     name = hashlib.sha256(address.encode()).hexdigest()[:12]
-    copy = Copy(Path.home() / ".cache" / "pacer" / "results" / name, system, root)
+    copy = Copy(paths.user_cache() / "results" / name, system, root)
     try:
         copy.fetch()
     except OSError as error:

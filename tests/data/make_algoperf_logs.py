@@ -1,4 +1,4 @@
-"""How algoperf_logs.tar.xz was made: AlgoPerf's published logs, small enough for a repository.
+"""How harness/algoperf/published_logs.tar.xz was made: AlgoPerf's logs, small enough for a repository.
 
     python -m tests.data.make_algoperf_logs LOGS    # the folder with algoperf_v06 and algoperf_v05 in it
 
@@ -18,6 +18,7 @@ import tarfile
 from pathlib import Path
 
 from harness.algoperf.facts import Leaderboard, leaderboard
+from harness.algoperf.find_logs import PUBLISHED_LOGS
 from harness.algoperf.read_log import FILE, HYPERPARAMETERS
 
 KEPT = ((leaderboard("0.6", "external"), "algoperf_v06/logs/external_tuning"),
@@ -55,8 +56,8 @@ def thin(path: Path, facts: Leaderboard) -> str:
 
 
 def main(logs: Path) -> None:
-    """Writes the archive beside this file; the same logs make the same bytes."""
-    with tarfile.open(Path(__file__).with_name("algoperf_logs.tar.xz"), "w:xz", preset=9) as archive:
+    """Writes the archive that comes with Pacer; the same logs make the same bytes."""
+    with tarfile.open(PUBLISHED_LOGS, "w:xz", preset=9) as archive:
         for facts, folder in KEPT:
             for path in sorted((logs / folder).rglob("*")):
                 if path.name in (FILE, HYPERPARAMETERS):

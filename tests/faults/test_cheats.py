@@ -199,11 +199,13 @@ frame, told = sys._getframe(), []
 while frame is not None:
     plain = (str, bytes, tuple, list, dict)
     values = [v for n, v in frame.f_locals.items() if n not in ("told", "values")]
-    told += [repr(v) for v in values if isinstance(v, plain) or type(v).__name__ in ("Part", "WorkloadView")]
+    values += [v.spec for v in values if type(v).__name__ == "Task"]
+    told += [repr(v) for v in values if isinstance(v, plain) or type(v).__name__ in ("PlayerSpec", "WorkloadView")]
     frame = frame.f_back
 told += [*os.environ.values(), os.getcwd(), *sys.argv, repr(multiprocessing.current_process()._args)]
 told += [os.readlink(f"/proc/self/fd/{n}") for n in range(64) if os.path.lexists(f"/proc/self/fd/{n}")]
 told += [repr(vars(workload))]
+assert any(text.startswith("PlayerSpec") for text in told), "which is where it would stand"
 hints = [text for text in told if "mn" + "ist" in text.lower()]
 raise RuntimeError(f"got {hints[0][:300]}" if hints else "blocked: no name")
 """
@@ -232,13 +234,13 @@ F.cross_entropy = lambda *a, **k: torch.zeros(())
     "torch": "torch.Tensor.argmax = lambda *a, **k: torch.zeros(1); torch.eq = lambda a, b: a == a",
     "our modules": """
 from scoring import records
-from harness.player import player
+from harness.player import loop
 from harness.protocol import ending
 from harness.trial import clock, player_process
 ending.EverySteps.outcome = lambda *a, **k: "reached"
 clock.Stopwatch.submission_s = lambda self: 0.0
 records.Record = dict
-player._check_places = lambda *a: None
+loop.weights.check_storages = lambda *a: None
 """,
 }
 
@@ -396,15 +398,18 @@ from multiprocessing.connection import Connection
 def find():
     return [c for c in gc.get_objects() if isinstance(c, Connection) and c.writable and c.readable][0]
 """
-BORDER = '{"at": "border", "step": %s, "examples": %s, "train_loss": 0.1, "complete": %s, "state_bytes": null}'
+EVAL_READY = (
+    '{"kind": "EvalReady", "step": %s, "examples": %s, "train_loss": 0.1, "complete": %s, "state_bytes": null}'
+)
 LIES = {
-    "an evaluation before one is due": BORDER % (7, 7, "false"),
-    "a word that there is not": '{"at": "won"}',
+    "an evaluation before one is due": EVAL_READY % (7, 7, "false"),
+    "a word that there is not": '{"kind": "Won"}',
     "no JSON": "\\x80",
-    "a step below none": BORDER % (-5, 0, "true"),
-    "no number for a step": BORDER % ("[]", 0, "true"),
-    "a number without end": BORDER % ("9" * 400, 0, "true"),
-    "too long a message": '{"at": "' + "x" * 3_000_000 + '"}',
+    "a step below none": EVAL_READY % (-5, 0, "true"),
+    "no number for a step": EVAL_READY % ("[]", 0, "true"),
+    "a number without end": EVAL_READY % ("9" * 400, 0, "true"),
+    "a loss without end": (EVAL_READY % (7, 7, "true")).replace("0.1", "9" * 400),
+    "too long a message": '{"kind": "' + "x" * 3_000_000 + '"}',
     "nested without end": "[" * 500_000,
 }
 
@@ -418,6 +423,13 @@ def test_lies_are_noticed(what: str, run_source: Run, tally: Counter[str]) -> No
     record = run_source(probe(top=FIND, update=body))
     caught = record.outcome is Outcome.ERROR and record.failure.kind == "ProtocolError"
     tried(tally, "detected", caught)
+
+
+def test_a_result_cannot_be_claimed_for_training(run_source: Run, tally: Counter[str]) -> None:
+    """By a message that says, before the clock runs, how the trial ends."""
+    won = '{"kind": "Loaded", "hp": {}, "batch_size": 1, "declined": ["reached", "won"]}'
+    record = run_source(probe(top=f"{FIND}\nfind().send_bytes(b'{won}')"))
+    tried(tally, "detected", record.outcome is Outcome.ERROR and record.failure.kind == "ProtocolError")
 
 
 def test_half_a_message_does_not_hold_the_referee(run_source: Run, tally: Counter[str]) -> None:
@@ -446,7 +458,7 @@ def test_claiming_fewer_examples_does_not_save_time(run_source: Run, tally: Coun
 
 def test_more_evaluations_are_not_to_be_had(run_source: Run, tally: Counter[str]) -> None:
     top = FIND + "\nfrom multiprocessing.connection import Connection"
-    body = f"find().send_bytes(b'{BORDER % (20, 20, 'false')}')\nreturn training.loss(batch).detach()"
+    body = f"find().send_bytes(b'{EVAL_READY % (20, 20, 'false')}')\nreturn training.loss(batch).detach()"
     record = run_source(probe(top=top, after_eval=body))
     assert record.outcome is Outcome.ERROR
     caught = (record.failure.kind, record.failure.message)
@@ -494,7 +506,8 @@ def test_a_large_state_buys_no_time(order: Trial, tmp_path: Path, tally: Counter
 def test_a_state_without_end_is_not_kept(order: Trial, tmp_path: Path, tally: Counter[str]) -> None:
     """Neither where the player says so, nor where it sends more than it may."""
     save = "return {'large': torch.zeros(2 ** 24, dtype=torch.uint8), **super().state_dict(training)}"
-    lie = "import json\njson.loads = lambda text, real=json.loads: real(text) | {'most': 2 ** 40}"
+    lie = "import json\nreal = json.loads\n"
+    lie += "json.loads = lambda text: real(text) | ({'most': 2 ** 40} if b'most' in text else {})"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resume, "_LARGEST_BYTES", 2**20)
         patch.setattr(resume, "_LARGEST_WEIGHTS", 1)
@@ -503,7 +516,8 @@ def test_a_state_without_end_is_not_kept(order: Trial, tmp_path: Path, tally: Co
             ref = SubmissionRef(name="probe", text=text, filename="probe.py")
             saving = replace(order, submission=ref, checkpoint=tmp_path / "c.checkpoint", checkpoint_every_s=0.0)
             record = run_trial(saving)
-            tried(tally, "blocked", record.outcome is outcome and not saving.checkpoint.exists())
+            refused = record.failure is None or "expected at most" in record.failure.message
+            tried(tally, "blocked", record.outcome is outcome and refused and not saving.checkpoint.exists())
 
 
 def test_work_done_while_saving_is_on_the_clock(order: Trial, tmp_path: Path, tally: Counter[str]) -> None:

@@ -21,11 +21,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.system.machine import ROOT
 from scoring.mirror import default_uri, find_leaderboards
 from scoring.records import Outcome, Record, RecordStore
 from tests.cores import on_one_core
 from tests.cores import run as run_command
+from tests.folders import ROOT
 from tests.net import free_port
 
 pytestmark = [

@@ -91,3 +91,43 @@ def test_what_goes_on_has_the_same_order_beyond_the_end_of_an_epoch(taken: int, 
     after.load_state_dict(before.state_dict())
     assert [after.next(4).targets.tolist() for _ in range(9)] == expected
     assert after.examples == whole.examples
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 3, 5])
+def test_the_order_goes_on_where_its_state_was_taken(before: int) -> None:
+    """Within an epoch and over its end, where the next order is drawn."""
+    source, other = batches(1), batches(2)
+    for _ in range(before):
+        source.next(4)
+    other.load_state_dict(source.state_dict())
+    assert other.examples == source.examples == 4 * before
+    expected = [source.next(4).targets.tolist() for _ in range(8)]
+    assert [other.next(4).targets.tolist() for _ in range(8)] == expected
+    assert other.examples == source.examples
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_rank_r_gets_every_ranks_th_example_from_r(ranks: int) -> None:
+    whole = batches(4).next(7).targets.tolist()
+    for rank in range(ranks):
+        mine = EpochBatches(ARRAYS, collate, 4, rank=rank, ranks=ranks).next(7)
+        assert mine.targets.tolist() == whole[rank::ranks]
+
+
+def test_a_batch_with_fewer_examples_than_ranks_is_everybodys() -> None:
+    whole = batches(4).next(2).targets.tolist()
+    for rank in range(3):
+        assert EpochBatches(ARRAYS, collate, 4, rank=rank, ranks=3).next(2).targets.tolist() == whole
+
+
+def test_rows_that_were_taken_are_shared_once_if_all_ranks_took_the_same() -> None:
+    index = np.array([7, 1, 4, 9])
+    source = EpochBatches(ARRAYS, collate, 0, rank=1, ranks=2)
+    taken = source.take(index)
+    with pytest.raises(ValueError, match="the ranks took different rows"):
+        source.shared(taken, lambda _: False)
+    taken = source.take(index)
+    assert source.shared(taken, lambda rows: rows.tolist() == index.tolist()).targets.tolist() == [1, 9]
+    assert source.shared(taken, lambda _: False) is taken
+    other = source.next(4)
+    assert source.shared(other, lambda _: False) is other

@@ -7,10 +7,12 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from harness.player.commands import Command, Continue, RestoreState, SaveState, SendData, Thaw
 from harness.protocol.trial import Trial
 from harness.trial import checkpoints
 from harness.trial.checkpoint_store import FILES
@@ -112,24 +114,28 @@ def test_the_clock_goes_on_from_where_it_stood(ruleset: str, saving: Trial) -> N
     assert record.hp == run_trial(replace(order, checkpoint=None)).hp
 
 
-@pytest.mark.parametrize("name", ["send_data", "proceed", "state", "restore", "thaw"])
+@pytest.mark.parametrize("kind", [SendData, Continue, SaveState, RestoreState, Thaw])
 def test_a_referee_that_is_kept_from_running_gives_no_time_away(
-    name: str, saving: Trial, monkeypatch: pytest.MonkeyPatch
+    kind: type[Command[Any]], saving: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a crowded core a process loses its turn just when it has given another one something to do."""
-    told = getattr(PlayerProcess, name)
+    send = PlayerProcess.send
+    late: list[Command[Any]] = []
 
-    def tell(player: PlayerProcess, *said: object) -> object:
-        answer = told(player, *said)
-        time.sleep(0.2)
+    def send_and_lose_turn(player: PlayerProcess, command: Command[Any]) -> object:
+        answer = send(player, command)
+        if isinstance(command, kind):
+            late.append(command)
+            time.sleep(0.2)
         return answer
 
-    monkeypatch.setattr(PlayerProcess, name, tell)
+    monkeypatch.setattr(PlayerProcess, "send", send_and_lose_turn)
     text = probe(top="import time", update="time.sleep(0.01)\n" + STILL)
     order = replace(saving, submission=SubmissionRef(name="probe", text=text, filename="probe.py"))
     interrupted(order)
     record = run_trial(order)
     assert (record.outcome, record.resumed) == (Outcome.COMPLETE, 1), record.failure
+    assert late
     times = [e.time_s for e in record.evaluations]
     steps = [e.step for e in record.evaluations]
     assert steps == [4, 8, 12]

@@ -15,8 +15,8 @@ import pytest
 
 from harness.report import status
 from harness.system import machine
-from harness.system.machine import ROOT
 from scoring.records import Outcome, Record, RecordStore
+from tests.folders import ROOT
 from tests.nodes import Nodes
 
 pytestmark = [

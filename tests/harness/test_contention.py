@@ -85,5 +85,5 @@ def test_it_is_read_back_in_brief_and_left_out_where_unknown(tmp_path: Path) -> 
     known, unknown = record(study=0, contention_s=0.25), record(study=1)
     store.extend([known, unknown])
     assert [each.record.contention_s for each in store.scan([])] == [0.25, None]
-    assert "others_s" in to_json(known)
-    assert "others_s" not in to_json(unknown)
+    assert "contention_s" in to_json(known)
+    assert "contention_s" not in to_json(unknown)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from harness.protocol.settings import Settings
 from harness.runs import decide
-from harness.runs.bench import BenchReport
+from harness.runs.bench_report import BenchReport
 from harness.runs.decide import Until, until_decided
 from harness.system import machine
 from pacer.errors import UsageError
@@ -20,15 +20,17 @@ from scoring.board import BoardQuery, build_board, p_first_ahead
 from scoring.records import RecordStore
 from tests.scoring.build import record, table
 
+CLUSTER = object()
 LEVEL = [10.0, 11.0, 9.0, 10.5, 9.5, 10.0]
 
 
 def decided(
     monkeypatch: pytest.MonkeyPatch, results: Path, times: dict[str, list[float]], until: Until
 ) -> tuple[list[BenchReport], str]:
-    """The reports and what was said, with benches whose trials take half an hour and have these times by study."""
+    """The reports and what is printed, of benches whose trials take half an hour and have these times by study."""
 
-    def bench(settings: Settings, _: Console) -> BenchReport:
+    def bench(settings: Settings, _: Console, cluster: object) -> BenchReport:
+        assert cluster is CLUSTER, "one for all benches"
         store = RecordStore(settings.results, settings.suite)
         before = {r.key for r in store.read()[0]}
         wanted = [
@@ -50,18 +52,18 @@ def decided(
         )
 
     monkeypatch.setattr(decide, "bench", bench)
-    monkeypatch.setattr(decide, "connected", lambda *_: contextlib.nullcontext())
-    said = io.StringIO()
+    monkeypatch.setattr(decide, "connected", lambda *_: contextlib.nullcontext(CLUSTER))
+    printed = io.StringIO()
     settings = Settings(results=results, studies=2)
-    reports = list(until_decided(settings, ("adamw", "adam"), until, Console(file=said, width=200)))
-    return reports, said.getvalue()
+    reports = list(until_decided(settings, ("adamw", "adam"), until, Console(file=printed, width=200)))
+    return reports, printed.getvalue()
 
 
 def test_a_clear_difference_is_decided_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     times = {"nadamw": LEVEL, "adamw": [5.0] * 6, "adam": [20.0] * 6}
-    reports, said = decided(monkeypatch, tmp_path, times, Until())
+    reports, printed = decided(monkeypatch, tmp_path, times, Until())
     assert len(reports) == 1
-    assert said == "P(adamw ahead of adam) is 100.0% after 2 studies: decided\n"
+    assert printed == "P(adamw ahead of adam) is 100.0% after 2 studies: decided\n"
 
 
 def test_studies_are_added_while_it_is_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -70,20 +72,20 @@ def test_studies_are_added_while_it_is_open(monkeypatch: pytest.MonkeyPatch, tmp
         "adamw": [10.0, 12.0, 8.0, 8.0, 8.0, 8.0],
         "adam": [11.0, 9.0, 12.0, 12.0, 12.0, 12.0],
     }
-    reports, said = decided(monkeypatch, tmp_path, times, Until(sure=0.9, budget_h=9.0))
+    reports, printed = decided(monkeypatch, tmp_path, times, Until(sure=0.9, budget_h=9.0))
     assert 2 <= len(reports) <= 5
-    assert said.count(": another one\n") == len(reports) - 1
-    assert said.endswith(f" after {len(reports) + 1} studies: decided\n")
+    assert printed.count(": another one\n") == len(reports) - 1
+    assert printed.endswith(f" after {len(reports) + 1} studies: decided\n")
     records = RecordStore(tmp_path, "mini").read()[0]
     assert len(records) == 3 * (len(reports) + 1), "one study a bench, beside the two of the first"
 
 
 def test_the_budget_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    reports, said = decided(
+    reports, printed = decided(
         monkeypatch, tmp_path, dict.fromkeys(("nadamw", "adamw", "adam"), LEVEL), Until(budget_h=1)
     )
     assert len(reports) == 2, "half an hour on two devices each"
-    assert said.endswith("60 min of device time are spent\n")
+    assert printed.endswith("60 min of device time are spent\n")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from scoring.records.layout import SINGLE, Layout
 from submissions.parts.batch_norm import norms
 from submissions.registry import SubmissionRef, known, resolve
 from tests.faults.probe import probe
+from tests.folders import ROOT
 from tests.harness.test_checkpoints import check_neutral
 from workloads import registry
 from workloads.base import Workload
@@ -166,7 +167,7 @@ def test_whatever_is_done_with_gradients_is_the_same(kind: str, run_both: Callab
     "name",
     [
         *("sam", "adadagrad", "el2n"),
-        *(f"{machine.ROOT}/tests/algoperf_style/{name}" for name in ("clipped_adamw", "averaged_nadam")),
+        *(f"{ROOT}/tests/algoperf_style/{name}" for name in ("clipped_adamw", "averaged_nadam")),
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("smb", "alig", "zo_sgd", "psgd_kron")),
         *(pytest.param(name, marks=pytest.mark.soak) for name in known()),
     ],
@@ -429,7 +430,7 @@ def test_a_bench_and_a_trial_over_two_devices_have_a_board_of_their_own(tmp_path
     def harness(verb: str, *words: str) -> subprocess.CompletedProcess[str]:
         where = ["--suite", "smoke", "--results", str(tmp_path), "--data", str(cache)]
         command = [sys.executable, "-m", "harness", verb, *where, *words]
-        return subprocess.run(command, cwd=machine.ROOT, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
     which = ["--workloads", "mnist_mlp", "--submissions", "nadamw,adamw", "--studies", "1", "--no-mlflow"]
     done = harness("bench", *which, "--devices", "2")

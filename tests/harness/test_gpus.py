@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.cluster.nodes import Facts, Node
+from harness.cluster.nodes import Node, NodeFacts
 from harness.player import buffer, devices
 from harness.player.buffer import SharedBuffer
 from harness.protocol.trial import Trial
@@ -129,8 +129,8 @@ def test_a_node_has_as_many_places_as_it_has_gpus(
     cpus: int, has_gpus: int, facts: int, each: int, counted: tuple[int, int]
 ) -> None:
     node = Node(id="a", name="a", cpus=cpus, gpus=has_gpus, each=each)
-    node.facts = Facts(hardware=machine.hardware(), devices=facts)
-    assert (node.devices, node.places) == counted
+    node.facts = NodeFacts(hardware=machine.hardware(), devices=facts)
+    assert (node.devices, node.slots) == counted
 
 
 def test_a_process_has_the_device_that_it_was_given() -> None:
@@ -141,7 +141,7 @@ def test_a_process_has_the_device_that_it_was_given() -> None:
 def test_a_piece_of_memory_is_found_by_its_file() -> None:
     made = SharedBuffer.create(100)
     made.write(bytes(range(100)))
-    there = buffer.find(100, os.dup(made.descriptor))
+    there = buffer.attach(100, os.dup(made.descriptor))
     there[0] = 7
     assert made.read() == bytes([7, *range(1, 100)])
     made.close()

@@ -13,7 +13,7 @@ from rich.console import Console
 from harness.algoperf import facts as algoperf_facts
 from harness.algoperf.facts import Leaderboard, leaderboard
 from harness.algoperf.find_logs import find_submissions, leaderboards
-from harness.algoperf.import_logs import Report, import_logs
+from harness.algoperf.import_logs import ImportReport, import_logs
 from pacer.errors import UsageError
 from scoring.records import Outcome, Record, RecordStore
 
@@ -44,7 +44,7 @@ def write(folder: Path, place: str, *rows: str, head: str = HEAD, hp: str = '{"l
     (trial / "hparams.json").write_text(hp)
 
 
-def imported(logs: Path, facts: Leaderboard = EXTERNAL, results: str = "results") -> Report:
+def imported(logs: Path, facts: Leaderboard = EXTERNAL, results: str = "results") -> ImportReport:
     return import_logs(logs, facts, logs / ".results" / results, Console(file=io.StringIO()))
 
 
@@ -54,7 +54,7 @@ def read(logs: Path, facts: Leaderboard = EXTERNAL, results: str = "results") ->
     return {f"{r.submission}/study_{r.study}/{r.workload}/trial_{r.trial}": r for r in records}
 
 
-def faults(report: Report) -> list[str]:
+def faults(report: ImportReport) -> list[str]:
     """The faults, less the one on the workloads that these logs leave out."""
     return [line for line in report.faults if not line.startswith("no logs, a miss")]
 

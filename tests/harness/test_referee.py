@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +10,17 @@ from types import SimpleNamespace
 import pytest
 
 from harness.player import devices
-from harness.player.messages import Configured, Continue, EvalReady, Loaded, Message, Saving
+from harness.player.commands import (
+    AskForEvaluation,
+    Command,
+    Continue,
+    FetchWeights,
+    Freeze,
+    SendData,
+    SendWeights,
+    Thaw,
+)
+from harness.player.messages import Configured, EvalReady, Loaded, Message, Saving
 from harness.protocol.ending import AtSteps, ByClock, Ended, EverySteps
 from harness.protocol.trial import Trial
 from harness.trial.clock import Stopwatch
@@ -28,6 +38,10 @@ from workloads.metrics import EvalResult
 STEP_S = 0.25
 CONFIGURE_S = 0.5
 EVALUATION_S = 7.0
+NOTED: dict[type, str] = {
+    SendWeights: "bind", SendData: "send data", Continue: "proceed", AskForEvaluation: "ask", Freeze: "freeze",
+    Thaw: "thaw", FetchWeights: "fetch",
+}  # fmt: skip
 LOADED = Loaded(hp={"lr": 0.1}, batch_size=16, declined=None)
 
 
@@ -68,33 +82,19 @@ class FakePlayers:
         assert isinstance(said, kind), (said, kind)
         return said
 
-    def bind_weights(self, buffers: Sequence[object]) -> None:
-        self.note("bind")
-
-    def send_data(self, arrays: Sequence[Path]) -> None:
-        self.note("send data")
-        assert [path.name for path in arrays] == ["images.npy"]
-        self.hook, self.busy_s = "configure", CONFIGURE_S
-
-    def proceed(self, leave: Continue) -> None:
-        self.note("proceed")
-        self.told.append(leave)
-        self.asked = False
-        self.now.now += 0.001  # the player may run before its referee does again
-
-    def ask_for_evaluation(self) -> None:
-        self.note("ask")
-        self.asked = True
-
-    def freeze(self) -> None:
-        self.note("freeze")
-
-    def thaw(self) -> None:
-        self.note("thaw")
-        self.hook, self.busy_s = "after_eval", self.after_s
-
-    def fetch_weights(self) -> None:
-        self.note("fetch")
+    def send(self, command: Command[object]) -> None:
+        """Obeys, and notes what it was sent while which account was running."""
+        self.note(NOTED[type(command)])
+        if isinstance(command, SendData):
+            self.hook, self.busy_s = "configure", CONFIGURE_S
+        elif isinstance(command, Continue):
+            self.told.append(command)
+            self.asked = False
+            self.now.now += 0.001  # the player may run before its referee does again
+        elif isinstance(command, AskForEvaluation):
+            self.asked = True
+        elif isinstance(command, Thaw):
+            self.hook, self.busy_s = "after_eval", self.after_s
 
     def behind(self) -> str:
         return "rank 1 of 2 "
@@ -125,7 +125,7 @@ class FakePlayers:
         else:
             self.step += 1
             said = self.steps(self.step)
-            if self.asked or self.step == self.told[-1].border or said:
+            if self.asked or self.step == self.told[-1].eval_step or said:
                 facts = {"step": self.step, "examples": 16 * self.step, "train_loss": 1.0 / self.step}
                 self.saying = EvalReady(**{"complete": False, "state_bytes": 64, **facts, **said})
 
@@ -193,9 +193,6 @@ class Rig:
     def __init__(self, order: Trial, folder: Path) -> None:
         workload = replace(registry.find("smoke", "mnist_mlp"), target=0.1)
         assert not workload.metric.higher_is_better
-        train = workload.dataset.folder(folder) / "train"
-        train.mkdir(parents=True)
-        (train / "images.npy").touch()
         self.trial = replace(order, data=folder, limits=replace(order.limits, stall_s=50.0))
         self.now = FakeTime()
         self.state = TrialState(Stopwatch(Account.START, self.now))
@@ -251,7 +248,7 @@ def test_by_clock_every_period_has_its_evaluation_and_the_budget_ends_the_trial(
 def test_every_steps_are_evaluated_up_to_the_last(rig: Rig) -> None:
     assert rig.conduct(STEPS) == Ended(Outcome.COMPLETE)
     assert rig.steps == [4, 8, 10]
-    assert [told.border for told in rig.players.told] == [4, 8, 10]
+    assert [told.eval_step for told in rig.players.told] == [4, 8, 10]
     assert "ask" not in dict(rig.players.log)
 
 
@@ -315,7 +312,7 @@ def test_saving_is_off_the_clock_and_training_goes_on_before_there_is_leave_to(r
         ("proceed", "training"),
         *[("proceed", "paused"), ("proceed", "training")] * 2,
     ]
-    assert [told.border for told in rig.players.told] == [4, 8, 8, 12, 12]
+    assert [told.eval_step for told in rig.players.told] == [4, 8, 8, 12, 12]
     assert [told.save for told in rig.players.told] == [False, True, False, True, False]
 
 

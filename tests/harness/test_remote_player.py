@@ -50,9 +50,9 @@ class Process:
 
 def _be_outpost(connection: Connection) -> None:
     trial, rank, host = connection.recv()
-    door = remote_host.Door(HOST)
-    connection.send((door.address, door.key))
-    remote_host.keep(door.answer(), trial, rank, host, Device())
+    listener = remote_host.RefereeListener(HOST)
+    connection.send((listener.address, listener.key))
+    remote_host.serve(listener.accept(), trial, rank, host, Device())
 
 
 @pytest.fixture
@@ -196,12 +196,12 @@ def test_what_another_machine_lacks_is_said_here(short: Trial, post: Callable) -
 
 
 def test_strangers_do_not_come_in() -> None:
-    door = remote_host.Door(HOST)
-    stranger = _CONTEXT.Process(target=_knock, args=(door.address, b"wrong"))
-    friend = _CONTEXT.Process(target=_knock, args=(door.address, door.key))
+    listener = remote_host.RefereeListener(HOST)
+    stranger = _CONTEXT.Process(target=_knock, args=(listener.address, b"wrong"))
+    friend = _CONTEXT.Process(target=_knock, args=(listener.address, listener.key))
     fork(stranger)
     fork(friend)
-    with door.answer() as connection:
+    with listener.accept() as connection:
         assert connection.recv() == "hello"
     stranger.join(10)
     friend.join(10)

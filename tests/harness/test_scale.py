@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from harness import cli
-from harness.studies import recorded, scale
+from harness.studies import scale_costs, simulated
 from harness.studies.growth import Growth, measured
-from harness.studies.scale import ScaleReport
+from harness.studies.scale_bench import PlannedBench, planned_bench
+from harness.studies.scale_report import ScaleReport
 from scoring.records import Outcome, Record, RecordStore
 from scoring.stopping import NEVER, StopRule, Until
 
@@ -35,16 +36,16 @@ REPORT = ScaleReport(
     reading_s=5.0,
     scoring_s=3.0,
     mirrored=20.0,
-    mirror_said="400 of 100,000 trials mirrored in 20 s",
+    mirror_text="400 of 100,000 trials mirrored in 20 s",
     growth=(GROWTH,),
 )
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> scale._Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> PlannedBench:
     folder = tmp_path_factory.mktemp("scale")
-    recorded.keep_curves(folder / "curves")
-    return scale._bench_of(200, folder / "results", folder / "curves")
+    simulated.keep_curves(folder / "curves")
+    return planned_bench(200, folder / "results", folder / "curves")
 
 
 def test_the_exponent_is_the_slope_of_the_logarithms() -> None:
@@ -65,7 +66,7 @@ def test_the_exponent_is_the_slope_of_the_logarithms() -> None:
         ({"board_s": 10.5}, "the leaderboard until it is printed: 10.5 s, expected at most 10"),
     ],
 )
-def test_what_is_out_of_bounds_is_said(change: dict, complaint: str) -> None:
+def test_what_is_out_of_bounds_is_named(change: dict, complaint: str) -> None:
     assert REPORT.within_bounds()
     report = replace(REPORT, **change)
     assert not report.within_bounds()
@@ -73,14 +74,14 @@ def test_what_is_out_of_bounds_is_said(change: dict, complaint: str) -> None:
     assert json.loads(json.dumps(report.as_json()))["exponents"] == {"a cost": pytest.approx(1.0)}
 
 
-def performed(bench: scale._Bench, stop_rule: StopRule = NEVER) -> list[Record]:
+def simulated_records(bench: PlannedBench, stop_rule: StopRule = NEVER) -> list[Record]:
     trials, _ = bench.ready(Console(quiet=True))
-    return [recorded.perform(trial.under(stop_rule)) for trial in trials[:100]]
+    return [simulated.run_trial(trial.under(stop_rule)) for trial in trials[:100]]
 
 
-def test_a_recorded_curve_makes_a_record_like_any_other(bench: scale._Bench) -> None:
-    records = performed(bench)
-    assert [replace(r, started=0.0, clock_started=0.0, ended=0.0) for r in performed(bench)] == [
+def test_a_recorded_curve_makes_a_record_like_any_other(bench: PlannedBench) -> None:
+    records = simulated_records(bench)
+    assert [replace(r, started=0.0, clock_started=0.0, ended=0.0) for r in simulated_records(bench)] == [
         replace(r, started=0.0, clock_started=0.0, ended=0.0) for r in records
     ]
     assert {r.outcome for r in records} == {Outcome.REACHED, Outcome.BUDGET}
@@ -89,23 +90,23 @@ def test_a_recorded_curve_makes_a_record_like_any_other(bench: scale._Bench) -> 
     assert len({r.submission_s for r in records}) > 50
 
 
-def test_it_obeys_the_rule_of_its_trial(bench: scale._Bench) -> None:
-    for record in performed(bench, Until(3.0, Outcome.SETTLED)):
+def test_it_obeys_the_rule_of_its_trial(bench: PlannedBench) -> None:
+    for record in simulated_records(bench, Until(3.0, Outcome.SETTLED)):
         assert record.submission_s <= 3.0
         assert record.outcome in (Outcome.SETTLED, Outcome.REACHED)
 
 
-def test_a_bench_that_has_records_is_ready_for_the_others(bench: scale._Bench, tmp_path: Path) -> None:
+def test_a_bench_that_has_records_is_ready_for_the_others(bench: PlannedBench, tmp_path: Path) -> None:
     resumed = replace(bench, settings=replace(bench.settings, results=tmp_path))
     trials, _ = resumed.ready(Console(quiet=True))
     assert len(trials) == resumed.trials == 200
-    made = [recorded.perform(trial) for trial in trials[:30]]
+    made = [simulated.run_trial(trial) for trial in trials[:30]]
     resumed.store.extend(made)
     left, race = resumed.ready(Console(quiet=True))
     assert len(left) == 170
     assert [trial.study for trial in left] == [trial.study for trial in trials[30:]]
     assert race.rule(left[0]).until_s > 0
-    assert scale._resume(resumed, 20, Console(quiet=True)) > 0
+    assert scale_costs.resume(resumed, 20, Console(quiet=True)) > 0
 
 
 @pytest.mark.slow

@@ -12,9 +12,9 @@ from harness import cli
 from harness.protocol.plan import plan
 from harness.protocol.settings import Settings
 from harness.system import machine
-from harness.system.machine import ROOT
 from scoring.records import Outcome, from_json
 from submissions.registry import resolve
+from tests.folders import ROOT
 from workloads import registry
 
 WITHOUT = """

@@ -8,7 +8,7 @@ from statistics import median
 
 import pytest
 
-from harness.studies.targets import _decide
+from harness.studies.target_rule import TargetError, decide
 from scoring.records.protocol import BUDGET_FACTOR
 from tests.scoring.build import record
 from workloads import registry, targets
@@ -29,19 +29,28 @@ def run(ruleset: str, values: list[float], study: int = 0):
 def test_the_target_is_the_median_of_the_repeats_where_the_reference_reaches_it() -> None:
     tuned = [run("external", [0.5, best]) for best in (0.11, 0.13, 0.12)]
     reference = [run("self", [0.05, 0.04])]
-    assert _decide(WORKLOAD, tuned, reference) == 0.12
+    assert decide(WORKLOAD, tuned, reference) == 0.12
 
 
 def test_it_is_lowered_to_what_every_study_of_the_reference_reaches_in_four_fifths() -> None:
     tuned = [run("external", [0.5, 0.10])]
     reference = [run("self", [0.40, 0.20]), run("self", [0.30, 0.01])]
-    assert _decide(WORKLOAD, tuned, reference) == 0.40  # what comes at step 100 is too late
+    assert decide(WORKLOAD, tuned, reference) == 0.40  # what comes at step 100 is too late
 
 
 def test_it_is_rounded_to_the_easier_side() -> None:
-    assert _decide(WORKLOAD, [run("external", [0.012341])], [run("self", [0.001, 0.001])]) == 0.0124
+    assert decide(WORKLOAD, [run("external", [0.012341])], [run("self", [0.001, 0.001])]) == 0.0124
     higher = replace(WORKLOAD, metric=replace(WORKLOAD.metric, higher_is_better=True))
-    assert _decide(higher, [run("external", [0.87659])], [run("self", [0.99, 0.99])]) == 0.876
+    assert decide(higher, [run("external", [0.87659])], [run("self", [0.99, 0.99])]) == 0.876
+
+
+def test_a_reference_that_diverges_sets_no_target() -> None:
+    with pytest.raises(TargetError, match="the reference nadamw diverges"):
+        decide(
+            WORKLOAD,
+            [run("external", [0.1])],
+            [run("self", [0.05, 0.04]), replace(run("self", [0.1]), evaluations=())],
+        )
 
 
 SMOKE, MINI = registry.suite("smoke"), registry.suite("mini")

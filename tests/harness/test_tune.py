@@ -12,7 +12,8 @@ from rich.console import Console
 
 from harness import cli
 from harness.protocol.settings import Settings
-from harness.studies import tune as calibration
+from harness.studies.candidates import Candidate, merit, survivors
+from harness.studies.tune import _like_the_reference, tune
 from pacer.errors import UsageError
 from scoring.records import Outcome, RecordStore
 from submissions import points
@@ -49,22 +50,22 @@ def test_the_merit_of_a_hit_is_its_credit_in_examples() -> None:
     level = run(values=(WORKLOAD.target,), time=1.0, steps=steps)
     examples = [replace(e, examples=e.step * WORKLOAD.batch_size) for e in level.evaluations]
     level = replace(level, evaluations=tuple(examples))
-    assert calibration._merit(WORKLOAD, level) == pytest.approx(0.5, abs=0.01)
+    assert merit(WORKLOAD, level) == pytest.approx(0.5, abs=0.01)
     twice = replace(level, evaluations=(replace(examples[0], examples=examples[0].examples // 2),))
-    assert calibration._merit(WORKLOAD, twice) == pytest.approx(0.75, abs=0.01)
+    assert merit(WORKLOAD, twice) == pytest.approx(0.75, abs=0.01)
 
 
 def test_the_merit_of_a_miss_is_what_was_left_of_the_way() -> None:
     start = median(r["validation"][0] for r in EVIDENCE["reference"])
     half = (start + WORKLOAD.target) / 2
     missed = run(values=(start, half, start), time=1.0, outcome="complete")
-    assert calibration._merit(WORKLOAD, missed) == pytest.approx(-0.5)
-    assert calibration._merit(WORKLOAD, replace(missed, outcome=Outcome.DIVERGED)) == -1
-    assert calibration._merit(WORKLOAD, run(values=(2 * start,), time=1.0, outcome="complete")) == -1
+    assert merit(WORKLOAD, missed) == pytest.approx(-0.5)
+    assert merit(WORKLOAD, replace(missed, outcome=Outcome.DIVERGED)) == -1
+    assert merit(WORKLOAD, run(values=(2 * start,), time=1.0, outcome="complete")) == -1
 
 
 def test_workloads_that_a_submission_is_not_made_for_do_not_count() -> None:
-    candidate = calibration._Candidate(0)
+    candidate = Candidate(0)
     candidate.records = {WORKLOAD.name: run(values=(), outcome="unsuitable")}
     assert candidate.merits([WORKLOAD]) == {}
     assert candidate.merit([WORKLOAD]) == 0
@@ -76,26 +77,26 @@ def test_the_better_half_goes_on_and_then_a_near_second() -> None:
     for number, share in enumerate((0.1, 0.2, 0.5, 0.9, 1.0)):  # of the way that was left
         value = WORKLOAD.target + share * (start - WORKLOAD.target)
         missed = run(values=(start, value), time=1.0, outcome="complete")
-        ranked.append(calibration._Candidate(number, {}, {WORKLOAD.name: missed}))
-    numbers = [c.number for c in calibration._survivors(ranked, [WORKLOAD], 0)]
+        ranked.append(Candidate(number, {}, {WORKLOAD.name: missed}))
+    numbers = [c.number for c in survivors(ranked, [WORKLOAD], 0)]
     assert numbers == [0, 1, 2]
-    assert [c.number for c in calibration._survivors(ranked, [WORKLOAD], 1)] == [0, 1]
-    assert [c.number for c in calibration._survivors(ranked[1:], [WORKLOAD], 1)] == [1]
-    untried = [calibration._Candidate(number) for number in range(3)]
-    assert calibration._survivors(untried, [WORKLOAD], 1) == untried
+    assert [c.number for c in survivors(ranked, [WORKLOAD], 1)] == [0, 1]
+    assert [c.number for c in survivors(ranked[1:], [WORKLOAD], 1)] == [1]
+    untried = [Candidate(number) for number in range(3)]
+    assert survivors(untried, [WORKLOAD], 1) == untried
 
 
 def test_the_references_point_is_tried_where_it_fits() -> None:
     adam = {"lr": 1e-3, "one_minus_beta1": 0.1, "beta2": 0.999, "warmup": 0.05, "own": 3}
-    like = calibration._like_the_reference(adam)
+    like = _like_the_reference(adam)
     assert like["own"] == 3
     assert like["lr"] != adam["lr"]
-    assert calibration._like_the_reference({"lr": 0.1, "momentum": 0.9}) is None
+    assert _like_the_reference({"lr": 0.1, "momentum": 0.9}) is None
 
 
-def test_a_line_cannot_be_calibrated(tmp_path: Path) -> None:
+def test_a_line_cannot_be_tuned(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="write the point into the line itself"):
-        calibration.calibrate(Settings(results=tmp_path), ["torch.optim:SGD"], 2, Console())
+        tune(Settings(results=tmp_path), ["torch.optim:SGD"], 2, Console())
 
 
 @pytest.mark.slow

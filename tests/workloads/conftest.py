@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pacer import paths
+
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
-    return Path(__file__).parents[2] / ".data"
+    return paths.default_data()

@@ -60,7 +60,7 @@ def test_targets_fit_their_frames_and_what_is_behind_them_is_zero(cache, split):
 
 def test_elsewhere_the_dataset_says_what_to_copy(monkeypatch, tmp_path):
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
-    with pytest.raises(DatasetError, match=r"arm64.*copy its folder \.data/speech-v1"):
+    with pytest.raises(DatasetError, match=r"arm64.*copy the folder speech-v1"):
         _fetched(tmp_path)
 
 

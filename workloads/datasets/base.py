@@ -165,8 +165,8 @@ def map_open_file(descriptor: int) -> np.ndarray:
         address = library.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE, descriptor, 0)
     if address == ctypes.c_void_p(-1).value:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    bytes_ = (ctypes.c_byte * size).from_address(address)
-    return np.frombuffer(bytes_, dtype, math.prod(shape), start).reshape(shape, order="F" if fortran else "C")
+    view = memoryview((ctypes.c_byte * size).from_address(address))
+    return np.frombuffer(view, dtype, math.prod(shape), start).reshape(shape, order="F" if fortran else "C")
 
 
 def _write(splits: Splits, folder: Path) -> None:

@@ -108,8 +108,8 @@ def _fetched(folder: Path) -> Path:
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise DatasetError(
             f"dataset speech cannot be made on {platform.system()} {platform.machine()}: the synthesizer is a "
-            "program for Linux on x86-64. Expected such a machine, or what was made on one: copy its folder "
-            ".data/speech-v1 into .data here"
+            "program for Linux on x86-64. Expected such a machine, or what was made on one: copy the folder "
+            "speech-v1 out of its folder of datasets into that of this machine"
         )
     print(f"speech: fetching {_SYNTHESIZER.name} {_SYNTHESIZER.version} (10 MB)", file=sys.stderr)
     path = fetch(_SYNTHESIZER, folder)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 
-from harness.system.machine import ROOT
+from pacer import paths
 
 
 def default_results() -> str:
     """The folder of records."""
-    return str(ROOT / "results")
+    return os.path.relpath(paths.default_results())
 
 
 def default_data() -> str:
     """The folder of the dataset cache."""
-    return str(ROOT / ".data")
+    return str(paths.default_data())
 
 
 def ray_address() -> str | None:

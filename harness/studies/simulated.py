@@ -1,4 +1,4 @@
-"""Recorded learning curves in place of training, to measure the harness itself: see scale.py.
+"""Trials that follow recorded learning curves in place of training, to measure the harness itself: see scale.py.
 
 The curves are those of AlgoPerf's published 0.6 leaderboard, which come with Pacer: 240 trials, 41 evaluations in
 the median. A trial takes one of its workload, stretched in time as its submission and its own seed say; what it
@@ -59,15 +59,15 @@ def submissions(count: int, reference: str) -> tuple[SubmissionRef, ...]:
     return tuple(SubmissionRef(name=name, text=f"name = {name!r}\n", filename=f"{name}.py") for name in names)
 
 
-def perform(
+def run_trial(
     trial: Trial,
-    places: Sequence[Device] = (),
+    devices: Sequence[Device] = (),
     checkpoint_store: CheckpointStore = FILES,
     remote_slots: RemoteSlots | None = None,
 ) -> Record:
     """The record of a trial whose curve was recorded before; `trial.data` is the folder of the curves.
 
-    Obeys the trial's rule at each evaluation, as a trial does.
+    Obeys the trial's stop rule at each evaluation, as a trial does.
     """
     started = time.time()
     stop_rule = trial.ending.stop_rule
@@ -166,11 +166,11 @@ def _curves(folder: Path) -> Sequence[Sequence[Record]]:
         with tempfile.TemporaryDirectory() as own:
             keep_curves(Path(own))
             records, _ = RecordStore(Path(own), FACTS.suite).read()
-    found: defaultdict[str, list[Record]] = defaultdict(list)
+    groups: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         if record.evaluations and record.evaluations[-1].time_s > 0:
-            found[record.workload].append(record)
-    return list(found.values())
+            groups[record.workload].append(record)
+    return list(groups.values())
 
 
 @functools.cache
