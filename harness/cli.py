@@ -17,6 +17,7 @@ from harness.commands.shared.line import Request, read
 from harness.commands.shared.places import ray_address
 from harness.commands.shared.results import results_here
 from harness.system import processes
+from pacer import paths
 from pacer.errors import ClusterLost, PacerError, UsageError
 
 _BY_SIGNAL = 128
@@ -73,7 +74,7 @@ def _run(request: Request, words: Sequence[str], supervised: bool) -> int:
     if supervised:
         processes.end_with_parent()
     elif address and getattr(request.command, "SUPERVISED", False):
-        command = [sys.executable, "-m", "harness", _SUPERVISED, *words]
+        command = paths.python_command("-m", "harness", _SUPERVISED, *words)
         return supervisor.supervise(command, address, functools.partial(print, file=sys.stderr))
     with results_here(request.options) as options:
         return request.command.run(options)

@@ -45,8 +45,8 @@ def about_stopped(chosen: Selection, by: str) -> list[str]:
     outcomes = Counter(r.outcome for trials in chosen.trials.values() for r in trials)
     settled = outcomes[Outcome.SETTLED] + outcomes[Outcome.CUT]
     warnings: list[str] = []
-    if foreseen := outcomes[Outcome.UNPROMISING]:
-        warnings.append(f"{foreseen} trials were stopped as they were foreseen to miss; they count as misses")
+    if predicted := outcomes[Outcome.UNPROMISING]:
+        warnings.append(f"{predicted} trials were stopped as they were predicted to miss; they count as misses")
     if settled:
         warnings.append(
             f"{settled} trials were stopped when no score could change any more; they count as misses, so that "

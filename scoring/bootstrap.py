@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from math import comb
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scoring.scores import Array, score
 
@@ -33,9 +33,9 @@ _NO_BYTE = 256  # ends a name in a seed
 def median_law(n: int) -> tuple[np.ndarray, np.ndarray, Array]:
     """The distribution of the median of a resample of n sorted values: (low, high, p), each [P].
 
-    With probability p the median is the mean of the values at places low and high (from 0; the same place where n
-    is odd). Drawing from it replaces drawing n values and sorting them. With k of n draws at or below place j being
-    binomial(n, (j + 1) / n), the m-th smallest draw is at or below place j with probability P(k >= m); for even n,
+    With probability p the median is the mean of the values at indices low and high (from 0; the same one where n
+    is odd). Drawing from it replaces drawing n values and sorting them. With k of n draws at or below index j being
+    binomial(n, (j + 1) / n), the m-th smallest draw is at or below index j with probability P(k >= m); for even n,
     the two middle draws are at i < j when n / 2 draws have their largest at i and the others their smallest at j.
     """
     below = [j / n for j in range(n + 1)]
@@ -83,7 +83,7 @@ def draw_medians(
     if draws < 1:
         raise ValueError(f"draws is {draws}, expected 1 or more")
     medians, cumulative = _medians_by_law(studies)
-    places = np.zeros((len(names), len(workloads), draws), np.uint16)
+    drawn_at = np.zeros((len(names), len(workloads), draws), np.uint16)
     counts = (~np.isnan(studies)).sum(axis=-1)
     keys = [[*name.encode("utf-8", "surrogatepass"), _NO_BYTE] for name in workloads]
     uniform = np.empty((len(workloads), draws))
@@ -95,17 +95,17 @@ def draw_medians(
             alike = counts[s] == n
             drawn = uniform if alike.all() else uniform[alike]
             # As np.searchsorted(edges, drawn, "right"), in a tenth of the time where edges are few.
-            places[s, alike] = sum(drawn >= edge for edge in cumulative[int(n)])
+            drawn_at[s, alike] = sum(drawn >= edge for edge in cumulative[int(n)])
     cells = len(names) * len(workloads)
     offsets = np.arange(cells).reshape(len(names), len(workloads)) * medians.shape[-1]
     size = max(1, CHUNK // cells)
     for start in range(0, draws, size):
-        part = np.ascontiguousarray(np.moveaxis(places[..., start : start + size], -1, 0))
+        part = np.ascontiguousarray(np.moveaxis(drawn_at[..., start : start + size], -1, 0))
         yield medians.ravel()[offsets + part]
 
 
-def _words(entropy: list[int]) -> Any:
-    """The same entropy as numpy takes it in quicker, where it can."""
+def _words(entropy: list[int]) -> NDArray[np.uint32] | list[int]:
+    """The same entropy as 32-bit words, which numpy reads faster, where the seed fits into one."""
     return np.array(entropy, np.uint32) if entropy[0] < 2**32 else entropy
 
 

@@ -21,12 +21,12 @@ from scoring import escape
 from scoring.board import Board, Row
 from scoring.scores import CUT
 
-MOST_CURVES = 12  # more cannot be told apart in one picture
+MOST_CURVES = 12  # more cannot be distinguished in one picture
 MOST_ROWS = 40
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = (("solid", "solid"), ("dashed", "dash"), ("dotted", "dot"))  # Matplotlib's name, Plotly's
 _MARKERS = ("o", "s", "^", "D")
-_NO_CHANGE = 0.001  # below this the axis of score changes is linear, so that it has a place for 0
+_NO_CHANGE = 0.001  # below this the axis of score changes is linear, so that 0 can be shown
 _TICKS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 _GREY = "#666666"
 _DPI = 150
@@ -40,11 +40,11 @@ def profile_png(board: Board, path: Path) -> None:
     shown = _shown(board, MOST_CURVES)
     figure, axes = _figure(8.0, 5.0)
     ends = []
-    for place, row in enumerate(shown):
+    for index, row in enumerate(shown):
         taus, shares = _steps(board, row.submission)
-        colour, (style, _) = _look(place)
+        colour, (style, _) = _look(index)
         # A point apart, so that equal curves do not hide each other.
-        lift = ((len(shown) - 1) / 2 - place) / 72
+        lift = ((len(shown) - 1) / 2 - index) / 72
         shifted = axes.transData + ScaledTranslation(0, lift, figure.dpi_scale_trans)
         axes.step(
             taus,
@@ -54,7 +54,7 @@ def profile_png(board: Board, path: Path) -> None:
             linestyle=style,
             linewidth=1.8,
             transform=shifted,
-            zorder=30 - place,
+            zorder=30 - index,
         )
         ends.append((shares[-1], colour, style, row.submission))
     axes.set_xscale("log")
@@ -75,22 +75,22 @@ def scores_png(board: Board, path: Path) -> None:
     """Scores with 95 % intervals as a PNG, best on top; on a crowded board the first forty and the reference."""
     shown = _shown(board, MOST_ROWS)
     figure, axes = _figure(8.0, 1.5 + 0.32 * len(shown))
-    places = range(len(shown))
-    for place, row in zip(places, shown, strict=True):
+    heights = range(len(shown))
+    for index, row in zip(heights, shown, strict=True):
         colour = _COLOURS[1] if row.submission == board.reference else _COLOURS[0]
         axes.plot(
-            [row.score_low, row.score_high], [place, place], color=colour, linewidth=2.2, alpha=0.45, zorder=2
+            [row.score_low, row.score_high], [index, index], color=colour, linewidth=2.2, alpha=0.45, zorder=2
         )
-        axes.plot(row.score, place, "D" if row.submission == board.reference else "o", color=colour, zorder=3)
-        axes.text(1.02, place, f"{row.score:.2f}", transform=axes.get_yaxis_transform(), va="center", color=_GREY)
-    for place, (above, below) in enumerate(pairwise(shown)):
+        axes.plot(row.score, index, "D" if row.submission == board.reference else "o", color=colour, zorder=3)
+        axes.text(1.02, index, f"{row.score:.2f}", transform=axes.get_yaxis_transform(), va="center", color=_GREY)
+    for index, (above, below) in enumerate(pairwise(shown)):
         if above.tie_group != below.tie_group:
-            axes.axhline(place + 0.5, color="#bbbbbb", linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
+            axes.axhline(index + 0.5, color="#bbbbbb", linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
     if board.score == "anchored":
         axes.axvline(0.5, color=_COLOURS[1], linewidth=0.9, alpha=0.6, zorder=1)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(len(shown) - 0.4, -0.6)
-    axes.set_yticks(list(places), [f"{escape.matplotlib(_short(r.submission))}  {r.rank}" for r in shown])
+    axes.set_yticks(list(heights), [f"{escape.matplotlib(_short(r.submission))}  {r.rank}" for r in shown])
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     axes.tick_params(axis="y", length=0)
@@ -113,9 +113,9 @@ def profile_html(board: Board, path: Path) -> None:
     """
     figure = go.Figure()
     shown = {row.submission for row in _shown(board, MOST_CURVES)}
-    for place, row in enumerate(board.rows):
+    for index, row in enumerate(board.rows):
         taus, shares = _steps(board, row.submission)
-        colour, (_, dash) = _look(place)
+        colour, (_, dash) = _look(index)
         name = escape.plotly(row.submission)
         figure.add_trace(
             go.Scatter(
@@ -150,15 +150,15 @@ def savings_png(curves: Mapping[str, Sequence[tuple[float, float]]], path: Path,
     mildest first.
     """
     figure, axes = _figure(8.0, 5.0)
-    for place, (name, points) in enumerate(curves.items()):
+    for index, (name, points) in enumerate(curves.items()):
         changes, cheaper = zip(*points, strict=True)
-        colour, (style, _) = _look(place)
+        colour, (style, _) = _look(index)
         axes.plot(
             changes,
             cheaper,
             color=colour,
             linestyle=style,
-            marker=_MARKERS[place % len(_MARKERS)],
+            marker=_MARKERS[index % len(_MARKERS)],
             label=escape.matplotlib(name),
         )
     axes.set_xscale("symlog", linthresh=_NO_CHANGE, linscale=0.5)
@@ -176,7 +176,7 @@ def savings_png(curves: Mapping[str, Sequence[tuple[float, float]]], path: Path,
 
 
 def _shown(board: Board, most: int) -> list[Row]:
-    """The first rows, the reference in place of the last of them if it would be left out."""
+    """The first rows, the reference instead of the last of them if it would be left out."""
     rows = list(board.rows[:most])
     rest = [row for row in board.rows[most:] if row.submission == board.reference]
     return rows[: most - 1] + rest if rest else rows
@@ -190,8 +190,8 @@ def _steps(board: Board, submission: str) -> tuple[list[float], list[float]]:
     return [*(tau for tau, _ in corners), CUT], [*(share for _, share in corners), corners[-1][1]]
 
 
-def _look(place: int) -> tuple[str, tuple[str, str]]:
-    return _COLOURS[place % len(_COLOURS)], _STYLES[place // len(_COLOURS) % len(_STYLES)]
+def _look(index: int) -> tuple[str, tuple[str, str]]:
+    return _COLOURS[index % len(_COLOURS)], _STYLES[index // len(_COLOURS) % len(_STYLES)]
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -54,8 +54,8 @@ def as_text(boards: Sequence[Board]) -> str:
         table.append([escape.plain(name), *scores])
     title = f"suite {first.suite}, ruleset {first.ruleset}, by {first.by}: rank, score and 95 % interval"
     parts = [escape.plain(title), "", aligned(["submission", *(board.score for board in boards)], table)]
-    found = differences(boards) or ["in no rank and no time"]
-    for head, items in (("where they differ", found), ("warnings", _common_warnings(boards))):
+    differing = differences(boards) or ["in no rank and no time"]
+    for head, items in (("where they differ", differing), ("warnings", _common_warnings(boards))):
         if items:
             parts += ["", f"{head}:", *(f"  {escape.plain(item)}" for item in items)]
     return "\n".join(parts) + "\n"

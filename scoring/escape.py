@@ -1,4 +1,4 @@
-"""Submission names come from their authors: made harmless here for each place they are shown in."""
+"""Submission names come from their authors: made harmless here for each format that shows them."""
 
 from __future__ import annotations
 

@@ -4,12 +4,12 @@ An experiment `pacer/SUITE` holds a parent run a submission with its trials nest
 `leaderboard` with the charts of each board. An experiment `pacer/SUITE leaderboard` holds nothing but the board's
 rows, a run each.
 
-It runs after a bench, never beside it: what it takes of a core would be taken from the trials that are timed. With
+It runs after a bench, never during it: what it takes of a core would be taken from the trials that are timed. With
 100,000 trials it needs an hour, so it has a time limit, says how far it came, and the next call goes on.
 
 `mirror` writes only what is missing there. CPU seconds on a 2-core cloud machine with MLflow 3.17 (n = 3): 1.6 for
 36 trials of 20 evaluations, 1.2 for a board of 6 rows with its charts, 0.1 for a call that finds nothing to do;
-beside 3 to import MLflow and the charts, and 1.6 to create a store.
+and 3 to import MLflow and the charts, 1.6 to create a store.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def mirror(
 def find_leaderboards(tracking_uri: str) -> list[tuple[str, str]]:
     """(name, experiment id) of the leaderboards in a store, newest first. Raises MirrorError."""
     with connected(tracking_uri) as store:
-        found = store.client.search_experiments(
+        experiments = store.client.search_experiments(
             filter_string=kind("leaderboard"), order_by=["last_update_time DESC"]
         )
-    return [(experiment.name, experiment.experiment_id) for experiment in found]
+    return [(experiment.name, experiment.experiment_id) for experiment in experiments]

@@ -78,13 +78,14 @@ def mirror_board(
     own: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         own[record.submission].append(record)
+    page = _Page(board=board, experiment=number, link=link)
     written = behind = 0
     for row in board.rows:
         if over():
             behind += 1
         else:
             run = present.get(row.submission)
-            written += _write_row(store, number, board, row, own[row.submission], run, link)
+            written += _write_row(store, page, row, own[row.submission], run)
     leaderboard = Leaderboard(
         name=experiment.name, experiment_id=number, charts_experiment_id=trials, charts=charts
     )
@@ -94,9 +95,9 @@ def mirror_board(
 def _board_experiment(store: Store, board: Board) -> Experiment:
     """The board's experiment. The first of a suite has the short name, further ones say what sets them apart."""
     key = _board_key(board)
-    found = store.client.search_experiments(filter_string=f"tags.`pacer.board` = '{key}'", max_results=1)
-    if found:
-        return found[0]
+    experiments = store.client.search_experiments(filter_string=f"tags.`pacer.board` = '{key}'", max_results=1)
+    if experiments:
+        return experiments[0]
     name = f"pacer/{board.suite} leaderboard"
     taken = store.client.get_experiment_by_name(name)
     if taken is not None and taken.tags.get("pacer.board") != key:
@@ -112,7 +113,7 @@ def _board_experiment(store: Store, board: Board) -> Experiment:
 def _write_charts(store: Store, board: Board, experiment: str) -> str:
     """The run that holds the board's charts and tables, drawn anew only where the board changed; its id.
 
-    It is beside the trials, so that the leaderboard lists nothing but rows.
+    It is in the experiment of the trials, so that the leaderboard lists nothing but rows.
     """
     key, state = _board_key(board), digest(json.dumps(board.as_json()), repr(board.profile))
     runs = list(store.runs(experiment, f"{kind('board')} AND tags.`pacer.board` = '{key}'"))
@@ -142,11 +143,18 @@ def _board_tags(board: Board) -> dict[str, str]:
     }
 
 
-def _write_row(
-    store: Store, experiment: str, board: Board, row: Row, records: Sequence[Record], run: Run | None, link: str
-) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class _Page:
+    """A board's experiment, and the address of its charts within MLflow."""
+
+    board: Board
+    experiment: str
+    link: str
+
+
+def _write_row(store: Store, page: _Page, row: Row, records: Sequence[Record], run: Run | None) -> bool:
     """Writes one row into its run, in place; whether it had changed."""
-    values, tags = _row_values(board, row), _row_tags(board, row, link)
+    values, tags = _row_values(page.board, row), _row_tags(page.board, row, page.link)
     state = digest(json.dumps(values), json.dumps(tags))
     if run is not None and run.data.tags.get("pacer.state") == state:
         return False
@@ -156,7 +164,7 @@ def _write_row(
     if run is None:
         started = ms(min((r.started for r in records), default=time.time()))
         identity = {"pacer.kind": "row", "submission": row.submission}
-        run = store.client.create_run(experiment, started, identity, row.submission)
+        run = store.client.create_run(page.experiment, started, identity, row.submission)
     # MLflow shows the value with the latest stamp: another machine's clock may be ahead of this one's.
     stamp = max(ms(time.time()), int(run.data.tags.get("pacer.stamp", "0")) + 1)
     store.log(run.info.run_id, [Metric(name, value, stamp, 0) for name, value in values.items()], tags=tags)

@@ -7,6 +7,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from scoring import escape
@@ -71,6 +72,7 @@ def _mirror_group(
         run.data.tags["pacer.record"]: run for run in store.runs(experiment, f"tags.`pacer.member` = '{group}'")
     }
     parent_id = _write_parent(store, experiment, group, parent, [each.record for each in trials.values()])
+    under = _Parent(experiment=experiment, group=group, run_id=parent_id)
     written = kept = 0
     for name, each in trials.items():
         run = present.get(name)
@@ -84,7 +86,7 @@ def _mirror_group(
         elif over():
             break
         else:  # a run that still says RUNNING was left half-written: MLflow takes the same values again
-            _write_trial(store, experiment, group, parent_id, name, each.whole(), run)
+            _write_trial(store, under, name, each.whole(), run)
             written += 1
     else:
         store.client.set_tag(parent_id, "pacer.state", digest(*sorted(trials)))
@@ -130,14 +132,21 @@ def _write_parent(store: Store, experiment: str, group: str, parent: Run | None,
     return run_id
 
 
-def _write_trial(
-    store: Store, experiment: str, group: str, parent: str, name: str, record: Record, run: Run | None
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Parent:
+    """The run that a submission's trials are nested under. `group`: the digest that names its trials."""
+
+    experiment: str
+    group: str
+    run_id: str
+
+
+def _write_trial(store: Store, parent: _Parent, name: str, record: Record, run: Run | None) -> None:
     failure = record.failure
     tags = {
-        PARENT: parent,
+        PARENT: parent.run_id,
         "pacer.record": name,
-        "pacer.member": group,
+        "pacer.member": parent.group,
         "submission": record.submission,
         "workload": record.workload,
         "outcome": str(record.outcome),
@@ -150,8 +159,8 @@ def _write_trial(
     if record.reason is not None:
         tags["reason"] = escape.plain(record.reason)[:500]
     if failure is not None:
-        place = f" ({failure.file}:{failure.line})" if failure.file else ""
-        what = f"{failure.kind} in {failure.hook}{place}: {failure.message[:1000]}"
+        where = f" ({failure.file}:{failure.line})" if failure.file else ""
+        what = f"{failure.kind} in {failure.hook}{where}: {failure.message[:1000]}"
         tags["failure"] = escape.plain(what)[:500]
         tags[NOTE] = escape.markdown(what)
         if failure.traceback:  # its end says most, and a tag holds 8000 characters
@@ -159,7 +168,7 @@ def _write_trial(
             tags[NOTE] = f"{tags[NOTE]}\n\n~~~\n{trace}\n~~~\n"[-8000:]
     if run is None:
         run = store.client.create_run(
-            experiment,
+            parent.experiment,
             start_time=ms(record.started),
             run_name=f"{record.workload}, study {record.study}, trial {record.trial}",
             tags=tags,

@@ -48,15 +48,15 @@ class Store:
 
     def experiment(self, name: str, tags: Mapping[str, str]) -> Experiment:
         """The experiment of that name with these tags, created or brought back from the bin where need be."""
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
             folder = None if self.artifacts is None else str(self.artifacts / re.sub(r"\W+", "-", name))
             number = self.client.create_experiment(name, artifact_location=folder, tags=dict(tags))
             return self.client.get_experiment(number)
-        if found.lifecycle_stage == "deleted":
-            self.client.restore_experiment(found.experiment_id)
-        self.tag_experiment(found, tags)
-        return found
+        if experiment.lifecycle_stage == "deleted":
+            self.client.restore_experiment(experiment.experiment_id)
+        self.tag_experiment(experiment, tags)
+        return experiment
 
     def tag_experiment(self, experiment: Experiment, tags: Mapping[str, str]) -> None:
         """Sets the tags that are not so already."""

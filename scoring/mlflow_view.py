@@ -31,7 +31,7 @@ _STOP_PATIENCE_S = 10
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else a queue and its consumers run beside the server
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else a queue and its consumers run with the server
     "MLFLOW_ENABLE_AI_GATEWAY": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "PYTHONWARNINGS": "ignore",  # MLflow's own use of its libraries is no news to a viewer

@@ -1,4 +1,4 @@
-"""Which board is wanted: what `build_board` and `select` take beside the records."""
+"""Which board is wanted: what `build_board` and `select` take with the records."""
 
 from __future__ import annotations
 

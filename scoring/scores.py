@@ -29,7 +29,7 @@ def anchored(values: Array, *, reference: int | None, budget: Array) -> Array:
     """Credit log(4 / r) / log(16), clipped to [0, 1], and 0 for a miss; r is the ratio to the reference.
 
     0.5 is level with the reference, 1 four times faster, 0 four times slower. A submission's credit depends on its
-    own values and the reference's only. values [..., S, W]; `reference` is the reference's place among the S, None
+    own values and the reference's only. values [..., S, W]; `reference` is the reference's row among the S, None
     where it has no trials; where it misses, `budget` [W], the least that it can have needed, stands for its value
     (it still earns 0 for the miss).
     """

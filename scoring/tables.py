@@ -21,7 +21,7 @@ _GAP = 2  # blanks between columns
 
 
 def as_text(board: Board, *, width: int = 120, next_command: str = "make bench") -> str:
-    """The board for a terminal of `width` columns; workloads that do not fit beside the scores go below them.
+    """The board for a terminal of `width` columns; workloads that do not fit next to the scores go below them.
 
     Under the table: what its marks mean, the warnings, what broke trials, and the next command to run.
     """

@@ -60,10 +60,10 @@ def sustained(record: Record, at: Evaluation) -> bool | None:
 
 def studies(trials: Sequence[Record]) -> list[list[Record]]:
     """The trials of one submission on one workload by study, in order. Two root seeds make two sets of studies."""
-    found: dict[tuple[int, int], list[Record]] = {}
+    groups: dict[tuple[int, int], list[Record]] = {}
     for record in sorted(trials, key=lambda r: (r.seed, r.study, r.trial)):
-        found.setdefault((record.seed, record.study), []).append(record)
-    return list(found.values())
+        groups.setdefault((record.seed, record.study), []).append(record)
+    return list(groups.values())
 
 
 Hit = tuple[Evaluation, Record]
@@ -87,8 +87,8 @@ def fewest_evaluations(hits: Sequence[Hit], by: str) -> Hit:
 
     def before(hit: Hit) -> tuple[int, float]:
         at, record = hit
-        place = next(i for i, e in enumerate(record.evaluations) if e is at)
-        return record.skipped + place, getattr(at, AXES[by])
+        index = next(i for i, e in enumerate(record.evaluations) if e is at)
+        return record.skipped + index, getattr(at, AXES[by])
 
     return min(hits, key=before)
 

@@ -56,8 +56,8 @@ class AdAdaGrad(Submission):
         training.optimizer.step()
         self.examples += sum(map(len, self.parts)) if self.parts else len(batch)
         # The schedule counts examples, in batches of the workload's own size.
-        while training.schedule.last_epoch < self.examples // training.workload.batch_size:
-            training.schedule.step()
+        while training.schedule.last_epoch < self.examples // training.workload.batch_size:  # pyright: ignore[reportOptionalMemberAccess]
+            training.schedule.step()  # pyright: ignore[reportOptionalMemberAccess]
         return loss
 
     def _test(self, training: Training) -> Tensor:
@@ -66,10 +66,10 @@ class AdAdaGrad(Submission):
         losses, gradients = [], []
         for part in self.parts:
             losses.append(training.closure(part)())
-            gradients.append(nn.utils.parameters_to_vector([p.grad for p in parameters]))
+            gradients.append(nn.utils.parameters_to_vector([p.grad for p in parameters]))  # pyright: ignore[reportArgumentType]
         stacked = torch.stack(gradients)
         mean = stacked.mean(dim=0)
-        torch.nn.utils.vector_to_parameters(mean, [p.grad for p in parameters])
+        torch.nn.utils.vector_to_parameters(mean, [p.grad for p in parameters])  # pyright: ignore[reportArgumentType]
         # The variance between means of k examples is a k-th of that between examples.
         variance = float(stacked.var(dim=0).sum()) * len(self.parts[0])
         needed = variance / (training.hp.eta**2 * float(mean.square().sum()) + 1e-30)

@@ -98,16 +98,17 @@ Configured = (
 
 @dataclass
 class Training:
-    """A trial under way: what every hook is given. `step` counts finished updates; `optimizer`, `schedule` and
-    `average` are what `configure` returned; `hp` holds the hyperparameters as attributes; `evaluations` lists those
-    so far."""
+    """A trial under way: what every hook is given. `step` counts finished updates; `hp` holds the hyperparameters
+    as attributes; `evaluations` lists those so far. `optimizer`, `schedule` and `average` are what `configure`
+    returned; the first has the type of the usual case, and is None where `configure` returned none.
+    """
 
     model: nn.Module
     workload: WorkloadView
     hp: SimpleNamespace
     loss_function: LossFunction
     clock: Callable[[], float]
-    optimizer: Optimizer | None = None
+    optimizer: Optimizer = None  # pyright: ignore[reportAssignmentType]
     schedule: LRScheduler | None = None
     average: Average | None = None
     step: int = 0
@@ -116,7 +117,7 @@ class Training:
     def adopt(self, configured: Configured) -> None:
         """Takes up what `configure` returned."""
         made = configured if isinstance(configured, tuple) else (configured,)
-        self.optimizer, self.schedule, self.average = (*made, None, None)[:3]
+        self.optimizer, self.schedule, self.average = (*made, None, None)[:3]  # pyright: ignore[reportAttributeAccessIssue]
 
     def loss(self, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         """Mean loss of the model on a batch, a scalar with its graph."""

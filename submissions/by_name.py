@@ -18,7 +18,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -91,15 +91,16 @@ class OptimizerByName(Submission):
     def __init__(self, text: str) -> None:
         spec = parse(text)
         self._schedule = SCHEDULES[spec.schedule]
-        self._class = getattr(importlib.import_module(spec.module), spec.class_name, None)
-        if not (inspect.isclass(self._class) and issubclass(self._class, Optimizer)):
+        found = getattr(importlib.import_module(spec.module), spec.class_name, None)
+        if not (inspect.isclass(found) and issubclass(found, Optimizer)):
             raise TypeError(f"{spec.module}:{spec.class_name} is not a subclass of torch.optim.Optimizer")
-        self._takes_closure = len(inspect.signature(self._class.step).parameters) > 1
+        self._class: Callable[..., Optimizer] = found
+        self._takes_closure = len(inspect.signature(found.step).parameters) > 1
         self.name = text  # type: ignore[misc]
         self._fixed = {k: v for k, v in spec.arguments.items() if not isinstance(v, Domain)}
         space = {k: v for k, v in spec.arguments.items() if isinstance(v, Domain)}
         defaults = {k: v.at(0.5) for k, v in space.items()}
-        own_lr = inspect.signature(self._class).parameters.get("lr")
+        own_lr = inspect.signature(found).parameters.get("lr")
         if "lr" not in spec.arguments and own_lr is not None and isinstance(own_lr.default, float):
             space["lr"] = LogUniform(own_lr.default / 10, own_lr.default * 10)
             defaults["lr"] = own_lr.default
@@ -108,7 +109,7 @@ class OptimizerByName(Submission):
     def configure(self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace) -> Configured:
         optimizer = self._class(model.parameters(), **self._fixed, **vars(hp))
         # Optimizers that average iterates (schedulefree) refuse to step in the wrong mode; most have no modes.
-        average = ModeAverage(model, optimizer) if hasattr(optimizer, "eval") else None
+        average = ModeAverage(model, optimizer) if hasattr(optimizer, "eval") else None  # pyright: ignore[reportArgumentType]
         return optimizer, self._schedule(optimizer, workload.step_hint), average
 
     def update(self, training: Training, batch: Batch) -> Tensor:
@@ -120,7 +121,7 @@ class OptimizerByName(Submission):
 
         # Most optimizers merely call a closure once, some cannot do without one, and a few know none.
         if self._takes_closure:
-            training.optimizer.step(evaluate)
+            training.optimizer.step(evaluate)  # pyright: ignore[reportArgumentType, reportCallIssue]
         else:
             evaluate()
             training.optimizer.step()

@@ -44,7 +44,7 @@ class GradientRegularization(Submission):
         with ascended(training.model, self.parameters, hp.epsilon):
             closure()
         for parameter, gradient in zip(self.parameters, here, strict=True):
-            parameter.grad = torch.lerp(gradient, parameter.grad, hp.gamma / hp.epsilon)
+            parameter.grad = torch.lerp(gradient, parameter.grad, hp.gamma / hp.epsilon)  # pyright: ignore[reportArgumentType, reportCallIssue]
         training.optimizer.step()
         training.advance()
         return loss

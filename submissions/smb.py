@@ -9,6 +9,7 @@ Expects: level
 Needs: a second loss, sometimes a second gradient
 """
 
+# pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -36,15 +37,15 @@ class SMB(Submission):
         here = [parameter.grad for parameter in self.parameters]
         with torch.no_grad():
             kept = [parameter.clone() for parameter in self.parameters]
-            torch._foreach_add_(self.parameters, here, alpha=-hp.lr)
+            torch._foreach_add_(self.parameters, here, alpha=-hp.lr)  # pyright: ignore[reportArgumentType, reportCallIssue]
         with frozen_statistics(model):
             trial = training.loss(batch)
-        if trial > loss - hp.c * hp.lr * nn.utils.get_total_norm(here) ** 2:
+        if trial > loss - hp.c * hp.lr * nn.utils.get_total_norm(here) ** 2:  # pyright: ignore[reportArgumentType]
             model.zero_grad(set_to_none=True)
             trial.backward()
             with torch.no_grad():
                 for parameter, start, before in zip(self.parameters, kept, here, strict=True):
-                    parameter.copy_(start + model_step(before, parameter.grad, -hp.lr * before, hp.eta))
+                    parameter.copy_(start + model_step(before, parameter.grad, -hp.lr * before, hp.eta))  # pyright: ignore[reportArgumentType]
         return loss
 
 

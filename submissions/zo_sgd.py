@@ -11,6 +11,7 @@ Expects: nothing
 Needs: forward passes only
 """
 
+# pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -42,12 +43,12 @@ class ZerothOrderSGD(Submission):
         parameters, mu = list(training.model.parameters()), training.hp.mu
         kept = [parameter.clone() for parameter in parameters]
         direction = [torch.empty_like(p).normal_(generator=self.random) for p in parameters]
-        torch._foreach_add_(parameters, direction, alpha=mu)
+        torch._foreach_add_(parameters, direction, alpha=mu)  # pyright: ignore[reportArgumentType, reportCallIssue]
         above = training.loss(batch)
-        torch._foreach_add_(parameters, direction, alpha=-2 * mu)
+        torch._foreach_add_(parameters, direction, alpha=-2 * mu)  # pyright: ignore[reportArgumentType, reportCallIssue]
         with frozen_statistics(training.model):
             below = training.loss(batch)
-        torch._foreach_copy_(parameters, kept)
+        torch._foreach_copy_(parameters, kept)  # pyright: ignore[reportArgumentType]
         slope = (above - below) / (2 * mu)
         for parameter, along in zip(parameters, direction, strict=True):
             parameter.grad = slope * along

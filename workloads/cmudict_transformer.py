@@ -191,7 +191,7 @@ class Transformer(nn.Module):
         for block in self.encoder:
             x = block(x, mask)
         x = self.norm1(x)
-        return [block.cross.attention.keys_values(x) for block in self.decoder], mask
+        return [block.cross.attention.keys_values(x) for block in self.decoder], mask  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
 
     def greedy(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """What the model writes for each source, taking the likeliest letter each time.

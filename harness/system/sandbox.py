@@ -91,13 +91,13 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxSpec:
-    """Where a player lives: it may write in `scratch` alone, and read, beside the system's programs and libraries,
+    """What a player may use: it may write in `scratch` alone, and read, beside the system's programs and libraries,
     what Python imports and `packages`. Of a folder on the import path into which nothing was installed, such as a
     clone of Pacer or where the user works, and of one that leads to one of `hidden`, it may read packages alone.
 
-    Of `players_here` players of a trial on this machine, itself included, each may talk to the others, and write in
-    `rendezvous_folder`. Some of them may be `multi_host`, on other machines: then it is not kept from the network.
-    One that has a `gpu`, by its unique id, may use the system's way to it, and sees no other.
+    `players_here` counts the players of the trial on this machine, itself included: they may connect to each other,
+    and write in `rendezvous_folder`. In a `multi_host` trial some are on other machines, and the network is open. A
+    player with a `gpu`, by its unique id, may open the driver's files, and sees no other GPU.
     """
 
     scratch: Path
@@ -110,16 +110,16 @@ class SandboxSpec:
     gpu: str | None = None
 
     @property
-    def talks(self) -> bool:
-        """Whether there are others to talk to."""
+    def has_peers(self) -> bool:
+        """Whether the trial has other players."""
         return self.multi_host or self.players_here > 1
 
 
 def enter(sandbox_spec: SandboxSpec, namespaces: Sequence[int] = ()) -> tuple[Guard, ...]:
-    """Locks this process up for good, and what it starts; returns what it is kept from by the kernel.
+    """Puts this process, and all that it starts, in the sandbox for good; returns what the kernel keeps it from.
 
-    It must have one thread. Environment and working directory are set to tell nothing. `namespaces` are open
-    files of the namespaces of a neighbour that entered before, as `namespaces_of` gives them; they are closed.
+    It must have one thread. Environment and working directory are emptied of what names the trial. `namespaces` are
+    the descriptors of `namespaces_of` a player that entered before, which this one joins; they are closed.
     """
     _forget_environment(sandbox_spec.scratch)
     if sandbox_spec.gpu is not None:
@@ -134,9 +134,9 @@ def enter(sandbox_spec: SandboxSpec, namespaces: Sequence[int] = ()) -> tuple[Gu
         else psutil.virtual_memory().available / 2 / sandbox_spec.players_here
     )
     counted_alone = not sandbox_spec.multi_host and (
-        _join_namespaces(namespaces) if namespaces else _leave_network(shared=sandbox_spec.talks)
+        _join_namespaces(namespaces) if namespaces else _leave_network(shared=sandbox_spec.has_peers)
     )
-    # The kernel counts the processes of a house together; the referee those of each neighbour.
+    # The kernel counts the threads of all players in a namespace together; the referee each player's processes.
     threads = limits.processes * sandbox_spec.players_here + (0 if counted_alone else _own_threads())
     guards = [Guard.NETWORK] if counted_alone else []
     stays = _stay_on_core()
@@ -194,17 +194,17 @@ def _leave_network(*, shared: bool) -> bool:
 
 
 def _join_namespaces(namespaces: Sequence[int]) -> bool:
-    """Enters the namespaces of a neighbour. Raises OSError."""
+    """Joins the namespaces of another player. Raises OSError."""
     setns = ctypes.CDLL(None, use_errno=True).setns
     for namespace in namespaces:
         if setns(namespace, 0) != 0:
-            raise OSError(ctypes.get_errno(), "a player could not move in with its neighbour")
+            raise OSError(ctypes.get_errno(), "a player could not join the namespaces of the first rank")
         os.close(namespace)
     return True
 
 
 def namespaces_of(pid: int) -> list[int]:
-    """Open files of the namespaces that a process has entered, the caller's to close; none where it has not."""
+    """Descriptors of pid's user and network namespaces; the caller closes them. Empty where it shares ours."""
     try:
         if os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
             return []
@@ -221,7 +221,7 @@ def _confine(sandbox_spec: SandboxSpec) -> Iterator[Guard]:
         version = get_abi_version()
         domain = Landlock(strict=False)
         readable = [*_existing(_SYSTEM), *_existing(_FILES), *_python(sandbox_spec.hidden)]
-        if sandbox_spec.talks:
+        if sandbox_spec.has_peers:
             readable += [*_existing(_CARDS), *Path(_CARDS[0]).glob("*/class")]
         for place in (
             *readable,
@@ -233,7 +233,7 @@ def _confine(sandbox_spec: SandboxSpec) -> Iterator[Guard]:
         domain.allow_write(sandbox_spec.scratch)
         if sandbox_spec.rendezvous_folder is not None:
             domain.allow_write(sandbox_spec.rendezvous_folder)
-        if sandbox_spec.talks:
+        if sandbox_spec.has_peers:
             domain.allow_all_network()  # its own, where there are namespaces
         domain.add_path_rule(os.devnull, access=AccessFs.READ_FILE | AccessFs.WRITE_FILE)
         for file in _gpu_files() if sandbox_spec.gpu is not None else ():

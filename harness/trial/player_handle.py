@@ -128,8 +128,7 @@ class PlayerHandle(ABC):
 
     def expect(self, kind: type[_M]) -> _M:
         """The next message, which must be of this kind."""
-        starting: bool = issubclass(kind, RendezvousReady | Confined | Loaded)
-        if starting and not self.ready_within(LOAD_TIMEOUT_S):
+        if _ends_start(kind) and not self.ready_within(LOAD_TIMEOUT_S):
             raise self.timed_out(LOAD_TIMEOUT_S)
         message = self.next()
         if not isinstance(message, kind):
@@ -165,6 +164,11 @@ class PlayerHandle(ABC):
     def _accept(self, message: Message) -> None:
         self._message = message
         self._hook = {Loaded: "configure", Configured: "update"}.get(type(message), self._hook)
+
+
+def _ends_start(kind: type[Message]) -> bool:
+    """Whether a message of this kind comes before the clock runs."""
+    return kind in (RendezvousReady, Confined, Loaded)
 
 
 def ready_among(players: Sequence[PlayerHandle], seconds: float) -> list[PlayerHandle]:

@@ -59,7 +59,7 @@ def _studies(results: np.ndarray, sustained: np.ndarray) -> dict[str, Any]:
 
 
 def _failures(trials: Sequence[Record]) -> tuple[str, ...]:
-    """What broke trials, the commonest first: outcome, hook, place and the first line of the message."""
+    """What broke trials, the commonest first: outcome, hook, line and the first line of the message."""
     counts = Counter(_failure(r) for r in trials if r.outcome in (Outcome.ERROR, Outcome.DIVERGED))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return tuple(text if n == 1 else f"{n} x {text}" for text, n in ordered)
@@ -69,8 +69,8 @@ def _failure(record: Record) -> str:
     failure = record.failure
     if failure is None:
         return record.outcome.value
-    place = f" ({PurePath(failure.file).name}:{failure.line})" if failure.file else ""
+    where = f" ({PurePath(failure.file).name}:{failure.line})" if failure.file else ""
     message = (failure.message.splitlines() or [""])[0]
     if len(message) > _LONGEST_MESSAGE:
         message = message[: _LONGEST_MESSAGE - 3] + "..."
-    return f"{record.outcome.value} in {failure.hook}{place}: {failure.kind}: {message}".removesuffix(": ")
+    return f"{record.outcome.value} in {failure.hook}{where}: {failure.kind}: {message}".removesuffix(": ")

@@ -45,7 +45,7 @@ class Row:
 
     `rank`: 1 is best, equal scores share a rank. `score_low`, `score_high`: 95 % interval. `p_ahead_of_next`: the
     probability that its score is above that of the row below, None in the last row. `tie_group`: 1 for the
-    submissions that cannot be told from the first, 2 for the next ones. `speedup`: geometric mean of
+    submissions that cannot be distinguished from the first, 2 for the next ones. `speedup`: geometric mean of
     reference / submission over the workloads that both reached, None where there is none.
     """
 

@@ -4,6 +4,7 @@ Buffers of real numbers are averaged like parameters, so that BatchNorm's statis
 and need no pass over data.
 """
 
+# pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
 from collections import deque

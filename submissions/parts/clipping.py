@@ -3,6 +3,7 @@
 The optimizer must not be given a closure, which would compute the gradients after they were clipped.
 """
 
+# pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
 import torch
@@ -22,8 +23,8 @@ def clip_coordinates(optimizer: Optimizer, share: float) -> Optimizer:
         gradients = [p.grad for p in _parameters(optimizer) if p.grad is not None]
         sizes = torch.cat([gradient.abs().flatten() for gradient in gradients])
         tau = sizes.kthvalue(max(1, round((1.0 - share) * len(sizes)))).values
-        torch._foreach_clamp_max_(gradients, tau)
-        torch._foreach_clamp_min_(gradients, -tau)
+        torch._foreach_clamp_max_(gradients, tau)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        torch._foreach_clamp_min_(gradients, -tau)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     optimizer.register_step_pre_hook(clip)
     return optimizer

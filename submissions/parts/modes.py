@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from torch import nn
-from torch.optim import Optimizer
 
 from submissions.parts.batch_norm import reestimate, remember_inputs
 
 MEANING = 1  # raised when results change: see submissions/environment.py
 
 _BATCHES_FOR_STATISTICS = 8
+
+
+class TwoModes(Protocol):
+    """An optimizer that has the weights to be judged in mode `eval`, and those that train in mode `train`."""
+
+    def train(self) -> object: ...
+
+    def eval(self) -> object: ...
 
 
 class ModeAverage:
@@ -21,7 +28,7 @@ class ModeAverage:
     authors of schedulefree advise.
     """
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer) -> None:
+    def __init__(self, model: nn.Module, optimizer: TwoModes) -> None:
         self._model, self._optimizer = model, optimizer
         self._recent = remember_inputs(model, _BATCHES_FOR_STATISTICS)
         optimizer.train()

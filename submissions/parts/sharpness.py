@@ -1,5 +1,6 @@
 """Gradients at a point uphill from the weights, which methods that seek flat minima take as a second one a step."""
 
+# pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ MEANING = 1  # raised when results change: see submissions/environment.py
 
 
 @contextmanager
-def ascended(model: nn.Module, parameters: Sequence[nn.Parameter], scale: Tensor | float) -> Iterator[None]:
+def ascended(model: nn.Module, parameters: Sequence[Tensor], scale: Tensor | float) -> Iterator[None]:
     """Moves parameters by scale x their gradients while the context lasts; BatchNorm's statistics stay as they are.
 
     Parameters without a gradient stay where they are.
@@ -25,7 +26,7 @@ def ascended(model: nn.Module, parameters: Sequence[nn.Parameter], scale: Tensor
     with torch.no_grad():
         kept = [parameter.clone() for parameter in moved]
         for parameter in moved:
-            parameter.add_(parameter.grad * scale)
+            parameter.add_(parameter.grad * scale)  # pyright: ignore[reportOperatorIssue]
     try:
         with frozen_statistics(model):
             yield

@@ -112,12 +112,20 @@ def test_rank_r_gets_every_ranks_th_example_from_r(ranks: int) -> None:
     for rank in range(ranks):
         mine = EpochBatches(ARRAYS, collate, 4, rank=rank, ranks=ranks).next(7)
         assert mine.targets.tolist() == whole[rank::ranks]
+        assert mine.whole == (7 if ranks > 1 else None)
 
 
 def test_a_batch_with_fewer_examples_than_ranks_is_everybodys() -> None:
     whole = batches(4).next(2).targets.tolist()
     for rank in range(3):
         assert EpochBatches(ARRAYS, collate, 4, rank=rank, ranks=3).next(2).targets.tolist() == whole
+    assert len(EpochBatches(ARRAYS, collate, 4, rank=1, ranks=3).next(3).targets) == 1
+
+
+def test_rows_that_were_taken_on_one_device_are_not_compared() -> None:
+    source = batches()
+    taken = source.take(np.array([3]))
+    assert source.shared(taken, lambda _: False) is taken
 
 
 def test_rows_that_were_taken_are_shared_once_if_all_ranks_took_the_same() -> None:

@@ -100,7 +100,7 @@ def test_the_samples_of_all_devices_count(tmp_path: Path) -> None:
 
     times = measure_step_time(Settings(results=tmp_path), WORKLOADS[:1], "here", 2, run)
     assert times == {WORKLOADS[0].name: pytest.approx(0.6)}
-    (samples,) = (StepTimeStore(tmp_path).samples("here", w.scale, w.name) for w in WORKLOADS[:1])
+    (samples,) = (StepTimeStore(tmp_path).samples("here", w.suite, w.name) for w in WORKLOADS[:1])
     assert sorted(samples) == pytest.approx([0.2, 0.3, 0.4, 0.8, 0.8, 0.8])
     assert StepTimeStore(tmp_path).samples("elsewhere", "smoke", WORKLOADS[0].name) == []
     assert StepTimeStore(tmp_path).samples("here", "mini", WORKLOADS[0].name) == []
@@ -148,3 +148,13 @@ def test_a_warning_names_the_worst_of_its_trials(tmp_path: Path) -> None:
     measure_step_time(Settings(results=tmp_path), WORKLOADS[:1], "here", 3, run, lines.append)
     (text,) = lines
     assert "other work took 60%" in text
+
+
+def test_it_is_timed_over_two_evaluation_periods(tmp_path: Path) -> None:
+    """Every half period, four times: short beside a trial, and the set-up is in the first of them alone."""
+    seen: list[Trial] = []
+    measure_step_time(Settings(results=tmp_path), WORKLOADS, "here", 1, runner([0.2], seen))
+    for trial, workload in zip(seen, WORKLOADS, strict=True):
+        assert trial.ending.every == max(2, round(workload.steps_per_evaluation / 2))
+        assert trial.ending.last == 4 * trial.ending.every
+        assert not trial.ending.stop_at_target

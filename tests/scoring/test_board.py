@@ -197,7 +197,7 @@ def test_trials_outrun_in_time_are_said_on_other_axes():
     assert not any("stopped" in line for line in board(records).warnings)
 
 
-@pytest.mark.parametrize(("outcome", "said"), [("cut", "too narrow"), ("unpromising", "foreseen to miss")])
+@pytest.mark.parametrize(("outcome", "said"), [("cut", "too narrow"), ("unpromising", "predicted to miss")])
 def test_what_stopping_early_hides_is_said(outcome, said):
     records = [*table(TIMES), record("sgd", "x", None, trial=1, outcome=Outcome(outcome))]
     assert sum(said in line for line in board(records).warnings) == 1

@@ -11,6 +11,11 @@ from scoring import bootstrap, scores
 INF, NAN = np.inf, np.nan
 BUDGET = np.array([100.0])
 ANCHORED = partial(scores.anchored, reference=0, budget=BUDGET)
+PINNED = [
+    [[2.0, 4.0, 4.0, 1.0, 1.0, 2.0, 1.0, 1.0], [2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 1.0, 4.0]],
+    [[1.0, 2.0, 1.0, 1.0, 4.0, 4.0, 4.0, 2.0], [2.0, 1.0, 2.0, 1.0, 2.0, 2.0, 1.0, 4.0]],
+]
+PINNED_LARGE = [2.0, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0, 2.0]
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6])
@@ -96,3 +101,28 @@ def test_tie_groups_compare_with_the_first_of_the_group():
 def test_no_draws_is_refused():
     with pytest.raises(ValueError, match="draws is 0"):
         bootstrap.draw_scores(np.ones((1, 1, 1)), "a", "w", scores.algoperf, seed=0, draws=0)
+
+
+def test_draws_are_the_same_on_every_machine():
+    # Boards are compared byte for byte: these are the streams of (seed, name, workload) as they have always been.
+    studies = np.tile(2.0 ** np.arange(3), (2, 2, 1))
+    (drawn,) = bootstrap.draw_medians(studies, ["nadamw", "a"], ["x", "yz"], seed=0, draws=8)
+    assert drawn.transpose(1, 2, 0).tolist() == PINNED
+    (large,) = bootstrap.draw_medians(studies[:1, :1], ["nadamw"], ["x"], seed=2**40, draws=8)
+    assert large.ravel().tolist() == PINNED_LARGE
+
+
+def test_names_do_not_run_into_each_other():
+    studies = np.exp(np.random.default_rng(0).normal(2, 0.3, (1, 1, 5)))
+    (first,) = bootstrap.draw_medians(studies, ["ab"], ["c"], seed=0, draws=50)
+    (second,) = bootstrap.draw_medians(studies, ["a"], ["bc"], seed=0, draws=50)
+    assert (first != second).any()
+
+
+def test_an_interval_holds_the_share_that_is_asked_for():
+    low, high = bootstrap.interval(np.arange(1001.0)[:, None], share=0.5)
+    assert (low[0], high[0]) == (pytest.approx(250), pytest.approx(750))
+
+
+def test_one_draw_is_enough():
+    assert bootstrap.draw_scores(np.ones((1, 1, 1)), "a", "w", scores.algoperf, seed=0, draws=1).shape == (1, 1)

@@ -16,7 +16,7 @@ from mlflow.entities import ViewType
 from pacer.errors import UsageError
 from scoring import export
 from scoring import mirror as mirrors
-from scoring.board import build_board
+from scoring.board import BoardQuery, build_board
 from scoring.mirror import MirrorError, default_uri, find_leaderboards, leaderboard_url, mirror
 from scoring.mlflow_store import cut, legal, readable
 from scoring.mlflow_view import serve
@@ -60,7 +60,7 @@ def quick_charts(request, monkeypatch):
 
 
 def board(records, **other):
-    return build_board(records, suite="mini", draws=50, **other)
+    return build_board(records, BoardQuery(suite="mini", draws=50, **other))
 
 
 def runs(uri, name, kind=None, which=ViewType.ACTIVE_ONLY):
@@ -234,11 +234,11 @@ def test_what_its_time_does_not_reach_to_is_left_to_the_next_call(uri, monkeypat
     assert (report.trials, report.behind, report.rows_written, report.rows_behind) == (0, 6, 0, 3)
     seconds = iter(range(100))
     monkeypatch.setattr(mirrors.time, "monotonic", lambda: next(seconds))  # one at each look
-    runs = [mirror(records, tracking_uri=uri, patience_s=4) for _ in range(4)]
-    assert sum(part.trials for part in runs) == 6
-    assert all(part.trials + part.kept + part.behind == 6 for part in runs)
-    assert 0 < runs[0].behind < 6
-    assert runs[-1].behind == 0
+    calls = [mirror(records, tracking_uri=uri, patience_s=4) for _ in range(4)]
+    assert sum(part.trials for part in calls) == 6
+    assert all(part.trials + part.kept + part.behind == 6 for part in calls)
+    assert 0 < calls[0].behind < 6
+    assert calls[-1].behind == 0
     assert len(runs(uri, "pacer/mini", "trial")) == 6
 
 

@@ -3,9 +3,10 @@
 from functools import partial
 
 import numpy as np
+import pytest
 
 from scoring import scores
-from scoring.robustness import changes_of_winner
+from scoring.robustness import _line, _sole_fastest, changes_of_winner
 
 
 def test_without_its_best_workload_the_winner_loses():
@@ -58,3 +59,25 @@ def test_who_is_fastest_of_what_counts_is_dropped_too():
         "without y, b would win (1.00 to 0.67)",
         "without b, d would win (0.88 to 0.77)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("second", "lines"),
+    [
+        (0.25, ["without x, b would win (0.25 to 0.00)"]),
+        (0.004, ["without x, b would win (0.0040 to 0.0000)"]),  # equal in two digits
+        (2e-9, ["without x, b would win (0.0000 to 0.0000)"]),
+        (1e-9, []),  # as good as equal
+        (0.0, []),
+        (-0.5, []),
+    ],
+)
+def test_a_winner_changes_where_another_one_is_ahead_by_more_than_rounding(second, lines):
+    assert _line("x", np.array([0.0, second, -1.0]), "abc") == lines
+
+
+def test_who_alone_is_fastest_somewhere():
+    inf = np.inf
+    assert _sole_fastest(np.array([[1.0, 3.0, inf], [2.0, 3.0, inf], [3.0, 4.0, inf]])) == [0]
+    assert _sole_fastest(np.array([[1.0], [2.0]]), np.array([[inf], [2.0]])) == [0, 1]
+    assert _sole_fastest(np.array([[inf]])) == []

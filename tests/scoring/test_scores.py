@@ -133,3 +133,21 @@ def test_leading_axes_pass_through_and_credits_are_numbers_in_0_1(credit):
     assert np.all(together[np.isinf(values)] == 0)
     for one, alone in zip(values, together, strict=True):
         np.testing.assert_array_equal(credit(one), alone)
+
+
+def test_scores_that_differ_by_rounding_are_ties():
+    assert scores.score(np.array([0.5, 0.5 + 4e-13])) == 0.5
+    assert scores.score(np.array([0.5, 0.5 + 4e-12])) == 0.5 + 2e-12
+
+
+def test_ratios_to_a_mark_that_nobody_reached_are_misses():
+    values = np.array([[10.0, 5.0], [INF, INF]])
+    np.testing.assert_array_equal(scores.ratios(values, np.array([5.0, INF])), [[2.0, INF], [INF, INF]])
+
+
+def test_marks_are_the_references_own_values_and_its_budget_where_it_misses():
+    values, budget = np.array([[10.0, INF], [3.0, 4.0]]), np.array([100.0, 200.0])
+    np.testing.assert_array_equal(scores.reference_marks(values, reference=0, budget=budget), [10.0, 200.0])
+    np.testing.assert_array_equal(scores.reference_marks(values, reference=1, budget=budget), [3.0, 4.0])
+    three = np.stack([values] * 3)
+    np.testing.assert_array_equal(scores.reference_marks(three, reference=None, budget=budget), [budget] * 3)

@@ -6,7 +6,8 @@ import pytest
 
 from pacer.errors import RecordsError
 from scoring.query import BoardQuery
-from scoring.selection import select
+from scoring.records import Outcome
+from scoring.selection import select, some
 from tests.scoring.build import record, table
 
 
@@ -102,3 +103,54 @@ def test_unfinished_studies_are_named_unless_they_hit():
 def test_nothing_to_rank_says_what_to_type(records, other, message):
     with pytest.raises(RecordsError, match=message):
         chosen(records, **other)
+
+
+def test_two_studies_are_few_and_three_are_not():
+    two = chosen(table({"nadamw": {"x": [1, 2]}})).warnings
+    assert two == ("2 studies a workload: intervals mean little with fewer than 3",)
+    assert chosen(table({"nadamw": {"x": [1, 2, 3]}})).warnings == ()
+
+
+def test_of_equally_many_records_the_first_hardware_by_name_is_taken():
+    records = [record(fingerprint=name, hardware=name, study=k) for name in ("b", "a") for k in range(3)]
+    found = chosen(records)
+    assert (found.fingerprint, found.count) == ("a", 3)
+
+
+def test_hardware_is_named_as_the_latest_trial_names_it():
+    records = [
+        record(study=k, ended=float(ended), hardware=name)
+        for k, (ended, name) in enumerate([(2, "old"), (9, "new"), (5, "middle")])
+    ]
+    assert chosen(records).hardware == "new"
+
+
+def test_versions_of_pacer_that_made_the_trials_are_named():
+    found = chosen([record(study=k, code=code) for k, code in enumerate(["0.2", "0.1", "0.2"])])
+    assert found.code == ("0.1", "0.2")
+    assert found.warnings == ("the trials were made by 2 versions of Pacer: 0.1, 0.2",)
+
+
+def test_held_out_columns_are_variants_whose_base_is_on_the_board():
+    trials = [
+        record("nadamw", w, variant_of=base, study=k)
+        for w, base in (("a", None), ("b", None), ("b-v", "b"), ("c-v", "c"))
+        for k in range(3)
+    ]
+    found = chosen(trials, workloads=["b-v", "a", "c-v", "b"])
+    assert found.held_out == {0: 3}
+    assert [len(found.of_workload(w)) for w in ("a", "b-v", "none")] == [3, 3, 0]
+
+
+def test_the_first_reason_why_a_submission_is_not_made_for_a_workload():
+    unsuitable = record("muon", "x", None, outcome=Outcome.UNSUITABLE, reason="It needs matrices.")
+    found = chosen([*table({"nadamw": {"x": [1, 2, 3]}}), unsuitable, record("muon", "x", study=1)])
+    assert found.reason("muon", "x") == "It needs matrices."
+    assert found.reason("nadamw", "x") is None
+    assert found.reason("muon", "y") is None
+
+
+def test_a_list_is_cut_after_four():
+    assert some([*"abcd"]) == "a, b, c, d"
+    assert some([*"abcde"]) == "a, b, c, d and 1 more"
+    assert some([*"abc"], most=1) == "a and 2 more"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 
@@ -23,6 +24,7 @@ from scoring.stopping import (
     Until,
     exact_policies,
     finished_trial,
+    forecast_policies,
 )
 from tests.scoring.build import record, table
 
@@ -84,6 +86,23 @@ def test_own_study():
     known = finished([record("sgd", time=30.0, study=1), record("sgd", time=20.0, study=1, trial=1), *done(5.0)])
     assert OwnStudy().rule(context(study=1, trials=3), known).until_s == 20.0
     assert OwnStudy().rule(context(study=2, trials=3), known).until_s == INF
+
+
+@pytest.mark.parametrize(("seed", "study", "until_s"), [(0, 1, 20.0), (7, 1, 5.0), (7, 2, INF), (3, 1, INF)])
+def test_studies_of_other_seeds_are_other_studies(seed, study, until_s):
+    known = finished([record("sgd", time=20.0, study=1), record("sgd", time=5.0, study=1, seed=7)])
+    trial = replace(context(study=study, trials=3), seed=seed)
+    assert OwnStudy().rule(trial, known).until_s == until_s
+
+
+def test_the_median_counts_studies_of_other_seeds():
+    # Three are planned. That of seed 0 is its own; those of seeds 7 and 8 have the same number.
+    known = finished([record("sgd", time=t, study=9, seed=seed) for seed, t in ((0, 50.0), (7, 10.0), (8, 30.0))])
+    assert Median().rule(context(), known).until_s == 30.0
+    missed = finished([record("sgd", time=None, study=9, seed=seed) for seed in (7, 8)])
+    assert Missed().rule(context(), missed).until_s == 0.0
+    one = finished([record("sgd", time=None, study=9, seed=seed) for seed in (0, 7)])
+    assert Missed().rule(context(), one).until_s == INF
 
 
 def test_a_result_under_a_broken_rule_outruns_nobody():
@@ -169,6 +188,35 @@ def test_a_variant_sets_no_mark_while_its_base_is_not_known_to_be_reached():
     assert Cut().rule(ahead, finished([*variant, *done(9.0, 9.0, submission="fast")])).until_s == pytest.approx(4.0)
 
 
+def test_the_cut_without_a_reference_looks_at_the_fastest_on_the_same_workload():
+    times = {"fast": {"digits": [2.0] * 3, "tones": [1.0] * 3}, "nadamw": {"digits": [5.0] * 3}}
+    rule = Cut().rule(context(), finished(table(times)))
+    assert rule.until_s == math.nextafter(8.0, INF)
+    assert Cut("nadamw").rule(context(), finished(table(times))).until_s == math.nextafter(20.0, INF)
+
+
+def test_exact_policies_leave_out_the_base_unless_variants_are_held_out():
+    missed = finished(done(None, None))
+    ahead = context(workload="digits-v", variant_of="digits")
+    assert exact_policies("nadamw").rule(ahead, missed).until_s == INF
+    assert exact_policies("nadamw", held_out=True).rule(ahead, missed).until_s == 0.0
+    assert exact_policies("nadamw").policies == (OwnStudy(), Median(), Cut("nadamw"))
+
+
+def test_a_finished_trial_holds_its_curve_up_to_the_crossing_if_it_is_asked_for():
+    hit = finished_trial(record(values=(0.3, None, 0.2, 0.95, 0.99), time=10.0))
+    assert (hit.seed, hit.study, hit.trial, hit.time_s) == (0, 0, 0, 40.0)
+    assert hit.curve.times.tolist() == [10.0, 20.0, 30.0, 40.0]
+    assert hit.curve.best.tolist() == [0.3, 0.3, 0.3, 0.95]
+    assert hit.curve.end_s == 40.0
+    lower = finished_trial(record(values=(None, 0.5, 0.7), time=10.0, target=0.1, higher_is_better=False))
+    assert (lower.time_s, lower.curve.end_s) == (INF, None)
+    assert lower.curve.best.tolist() == [-INF, -0.5, -0.5]
+    assert finished_trial(record(), curve=False).curve is None
+    assert finished_trial(record(outcome="error")).curve is None
+    assert finished_trial(replace(record(), evaluations=())).curve is None
+
+
 def test_give_up():
     rule = GiveUp(2).rule(context(studies=5), finished(done(None, None)))
     assert rule.until_s == 0.0
@@ -215,6 +263,7 @@ def test_the_time_that_is_left_is_what_the_exact_policies_leave():
 def test_one_lenient_curve_is_enough():
     late = record("adam", values=(0.1, 0.1, 0.1, 0.95), time=12.5)
     assert forecast([record(**CURVE), late]).stop_reason(40.0, seen(0.2)) is None
+    assert forecast([late, record(**CURVE)]).stop_reason(40.0, seen(0.2)) is None
 
 
 def test_where_nobody_reached_the_target_the_best_miss_is_the_bar():
@@ -231,6 +280,52 @@ def test_lower_may_be_better():
     rule = forecast([known], higher=False)
     assert rule.stop_reason(40.0, seen(0.5)) is None
     assert rule.stop_reason(40.0, seen(0.51)) is Outcome.UNPROMISING
+
+
+def test_where_some_reached_the_target_misses_measure_nobody():
+    # The miss stays at 0.1: as a measure it would forgive every curve above that.
+    miss = record("adam", values=(0.1, 0.1), time=50.0)
+    assert forecast([record(**CURVE), miss]).stop_reason(40.0, seen(0.2)) is Outcome.UNPROMISING
+
+
+def test_a_trial_that_need_not_start_is_not_judged_by_curves():
+    missed = done(None, None)
+    rule = Forecast(Missed()).rule(context(), finished([record(**CURVE), *missed]))
+    assert rule == Missed().rule(context(), finished(missed))
+    assert rule.stop_reason(0.0, ()) is Outcome.SETTLED
+
+
+def test_a_single_miss_is_a_measure():
+    rule = forecast([record("adam", values=(0.2, 0.4), time=50.0)])
+    assert rule.stop_reason(50.0, seen(0.19)) is Outcome.UNPROMISING
+    assert rule.stop_reason(50.0, seen(0.2)) is None
+
+
+def test_a_curve_that_reached_the_target_at_once_divides_nothing_by_zero():
+    at_once = replace(record("adam", values=(0.95,), time=1.0), evaluations=(replace(seen(0.95)[0], time_s=0.0),))
+    assert forecast([at_once]).stop_reason(0.0, seen(0.94)) is Outcome.UNPROMISING
+    assert forecast([at_once]).stop_reason(0.0, seen(0.95)) is None
+
+
+def test_any_time_above_zero_is_judged_by_curves():
+    own = record("sgd", time=0.5, study=9, trial=1)
+    rule = Forecast(OwnStudy(), 1.0, grace=0.0, own=False).rule(context(trials=3), finished([record(**CURVE), own]))
+    assert rule.until_s == 0.5
+    assert rule.stop_reason(0.4, seen(0.0)) is Outcome.UNPROMISING
+
+
+def test_a_trial_without_a_curve_measures_nobody():
+    broken = record("adam", time=1.0, outcome="error")
+    assert forecast([broken]).stop_reason(99.0, seen(0.0)) is None
+    assert forecast([record(**CURVE), broken]).stop_reason(40.0, seen(0.5)) is None
+
+
+def test_the_defaults_of_the_heuristics():
+    assert GiveUp() == GiveUp(2)
+    assert Forecast(AllOf()) == Forecast(AllOf(), 2.0, 0.1, True)
+    sure = exact_policies()
+    assert forecast_policies(sure) == AllOf((GiveUp(2), Forecast(sure, 2.0)))
+    assert exact_policies() == exact_policies(None, held_out=False)
 
 
 def test_nothing_is_judged_at_first():

@@ -121,3 +121,35 @@ def test_the_budget_on_each_axis_is_that_of_the_ruleset(ruleset, steps):
     assert [times.budget(trials, by) for by in ("time", "steps", "examples")] == [100.0, steps, 32 * steps]
     assert times.budget([], "time") == math.inf
     assert times.budget([], "steps") == math.inf
+
+
+def test_a_result_is_never_zero_on_any_axis():
+    first = replace(record().evaluations[1], step=0, examples=0, time_s=0.0)
+    assert times.study_result([replace(record(), evaluations=(first,))], "time")[:3] == (1e-9, 1e-9, 1e-9)
+    unused = record(time=None, budget=0.0, ledger=())
+    assert times.budget([unused], "time") == 1e-9
+
+
+def test_a_miss_has_no_evaluation_after_its_crossing():
+    assert math.isnan(times.study_result([record(time=None)], "time")[3])
+    assert math.isnan(times.study_result([record()], "time")[3])
+    assert times.study_result([record(later=(0.95,))], "time")[3] == 1.0
+    assert times.study_result([record(later=(0.1,))], "time")[3] == 0.0
+
+
+def test_without_trials_there_is_one_study_that_is_none():
+    results = times.collect({}, ["a", "b"], ["x"], "time")
+    for axis in times.AXES:
+        assert results.on(axis).shape == (2, 1, 1)
+        assert np.isnan(results.on(axis)).all()
+
+
+def test_each_axis_has_its_own_results():
+    results = times.collect({("a", "x"): [record(time=3.0, steps=60)]}, ["a"], ["x"], "time")
+    assert [results.on(by).item() for by in ("time", "steps", "examples")] == [3.0, 60.0, 1920.0]
+
+
+def test_the_median_budget_counts_what_was_used_where_it_is_not_known():
+    used = record(time=None, budget=0.0, ledger=(("setup", 1.0), ("training", 6.0), ("evaluation", 50.0)))
+    assert times.budget([used, record(budget=20.0), record(budget=30.0)], "time") == 20.0
+    assert times.budget([used], "time") == 7.0

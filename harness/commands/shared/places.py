@@ -8,12 +8,12 @@ from pacer import paths
 
 
 def default_results() -> str:
-    """The folder of records."""
-    return os.path.relpath(paths.default_results())
+    """The folder of records: `results` where the user is."""
+    return "results"
 
 
 def default_data() -> str:
-    """The folder of the dataset cache."""
+    """The folder of the datasets: PACER_DATA, else this user's cache."""
     return str(paths.default_data())
 
 

@@ -32,5 +32,5 @@ def update_batch_norm_fn(module: nn.Module, update_batch_norm: bool) -> None:
     if not isinstance(module, _BatchNorm):
         return
     if not hasattr(module, "momentum_backup"):
-        module.momentum_backup = module.momentum
-    module.momentum = module.momentum_backup if update_batch_norm else 0.0
+        module.momentum_backup = module.momentum  # pyright: ignore[reportArgumentType]
+    module.momentum = module.momentum_backup if update_batch_norm else 0.0  # pyright: ignore[reportAttributeAccessIssue]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 MEANING = 1  # raised when results change: see submissions/environment.py
 
@@ -25,7 +26,7 @@ def fold_in(key: Key, data: int) -> Key:
     return _keys([*key, data], 1)[0]
 
 
-def _keys(entropy: object, num: int) -> Key:
+def _keys(entropy: ArrayLike, num: int) -> Key:
     words = [int(word) % 2**32 for word in np.ravel(entropy)]
     drawn = np.random.SeedSequence(words).generate_state(2 * num, np.uint32)
     return (drawn >> 1).astype(np.int32).reshape(num, 2)  # not negative: torch.manual_seed takes any of them
