@@ -88,7 +88,8 @@ class Given:
 def spelled(token: Token, value: object = None) -> str:
     """A token as the user wrote it, for messages."""
     source, _, file = token.source.partition(":")
-    value = _written(token.value) if value is None else value
+    if value is None:
+        value = _written(token.value) if source in ("file", "python") else token.value
     if source == "file":
         return f"{file}: {token.keyword} = {_as_toml(value)}"
     if source == "make":

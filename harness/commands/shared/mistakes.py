@@ -20,6 +20,8 @@ from cyclopts import (
 from harness.commands.shared.given import spelled
 
 _NEAR = 0.7
+_MOST = 8
+"""Options that a message lists at most."""
 
 
 def sentence(
@@ -30,6 +32,8 @@ def sentence(
     match error:
         case UnknownCommandError():
             word = (error.unused_tokens or [""])[0]
+            if word.startswith("-"):
+                return f"{word} comes before a command; name the command first: pacer bench {word}"
             near = closest(word, verbs)
             return f"there is no command {word}; " + (
                 f"did you mean {near}?" if near else "for a list, type: pacer --help"
@@ -50,7 +54,9 @@ def sentence(
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The known word that is most like this one, None where none is."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR)), None)
+    spelled_alike = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(word.lower(), list(spelled_alike), n=1, cutoff=_NEAR)
+    return spelled_alike[near[0]] if near else None
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
@@ -81,7 +87,8 @@ def _unknown(error: UnknownOptionError, verb: str, call: str) -> str:
 
 
 def _all(known: Sequence[str]) -> str:
-    return f"; it takes {', '.join(known)}" if known else "; it takes none"
+    shown = ", ".join(known[:_MOST]) + (", and more (see --help)" if len(known) > _MOST else "")
+    return f"; it takes {shown}" if known else "; it takes none"
 
 
 def _shown(arguments: ArgumentCollection) -> list[str]:
