@@ -33,7 +33,7 @@ from scoring.tables import as_markdown, as_text
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from harness.runs.bench import BenchReport
+    from harness.runs.bench_report import BenchReport
 
 Value = str | PathLike[str] | bool | int | float | Sequence[str] | None
 """What an option may be: as in a settings file, or None for its default."""
@@ -97,8 +97,8 @@ def _signed(verb: str) -> Callable[[_F], _F]:
         names = [
             a.name.lstrip("-").lower().replace("-", "_") for a in arguments_of(verb) if a.parse and a.name != "*"
         ]
-        known = [name for name in names if name not in (*_PRINTING, SETTINGS)]
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        known = [name for name in names if name not in (*_PRINTING, SETTINGS, *(p.name for p in own))]
         more = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in known]
         function.__dict__["__signature__"] = inspect.Signature([*own, *more])
         return function
@@ -133,13 +133,12 @@ def bench(settings: str | PathLike[str] | None = None, /, **options: Value) -> L
 
 
 @_signed("leaderboard")
-def board(results: str | PathLike[str] | None = None, /, **options: Value) -> Leaderboard:
+def board(results: str | PathLike[str] | None = None, **options: Value) -> Leaderboard:
     """The board of what is recorded in a folder of results, "results" where none is named. Writes nothing.
 
     >>> print(pacer.board(results="results/forty", by="steps"))  # doctest: +SKIP
     """
-    given = {**options, "results": options.get("results") if results is None else results}
-    with results_here(_options("leaderboard", given)) as asked:
+    with results_here(_options("leaderboard", {**options, "results": results})) as asked:
         return Leaderboard(board=_boards(asked).build())
 
 

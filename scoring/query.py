@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pacer.errors import UsageError
+from scoring.names import Axis, Score
 from scoring.records.protocol import REFERENCE
 from scoring.rules import RULES
 from scoring.times import AXES
@@ -28,8 +29,8 @@ class BoardQuery:
     reference: str = REFERENCE
     workloads: Sequence[str] | None = None
     fingerprint: str | None = None
-    score: str = "anchored"
-    by: str = "time"
+    score: Score = "anchored"
+    by: Axis = "time"
     remedy: str = ""
     seed: int = 0
     draws: int = 2000

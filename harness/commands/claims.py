@@ -39,6 +39,7 @@ def run(options: Options) -> int:
     ruleset, command = ruleset_of(options.ruleset, suite), f"make claims RESULTS={shown}"
     command += f" RULESET={ruleset}" if ruleset != "self" else ""
     page = as_markdown(records, claims(), suite=suite, ruleset=ruleset, command=command)
+    Path(options.to).parent.mkdir(parents=True, exist_ok=True)
     Path(options.to).write_text(page)
     print(f"{options.to}: {len(page)} characters")
     return 0

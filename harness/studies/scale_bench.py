@@ -17,6 +17,7 @@ from rich.console import Console
 from harness.cluster import schedule
 from harness.cluster.connect import connected
 from harness.cluster.local_nodes import local_nodes
+from harness.protocol.defaults import Stop
 from harness.protocol.plan import Plan, plan
 from harness.protocol.racing import Race
 from harness.protocol.settings import Settings
@@ -73,7 +74,9 @@ def planned_bench(trials: int, results: Path, curves: Path, ray_address: str | N
     """A bench of so many trials, rounded up to whole submissions, with its curves in a folder of records."""
     count = max(2, -(-trials // (WORKLOADS * STUDIES)))
     return PlannedBench(
-        Settings(suite=SUITE, studies=STUDIES, stop="exact", results=results, data=curves, ray_address=ray_address),
+        Settings(
+            suite=SUITE, studies=STUDIES, stop=Stop.EXACT, results=results, data=curves, ray_address=ray_address
+        ),
         simulated.workloads(WORKLOADS),
         simulated.submissions(count, REFERENCE),
         machine.hardware().fingerprint,

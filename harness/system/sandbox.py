@@ -202,8 +202,9 @@ def _join_namespaces(namespaces: Sequence[int]) -> bool:
         os.close(namespace)
     return True
 
+
+def namespaces_of(pid: int) -> list[int]:
     """Descriptors of pid's user and network namespaces; the caller closes them. Empty where it shares ours."""
-    """Descriptors of pid's user and network namespaces; the caller closes them. None where it has none of its own."""
     try:
         if os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
             return []

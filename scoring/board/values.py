@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scoring.names import Axis, Score
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -86,8 +88,8 @@ class Board:
     hardware: str
     fingerprint: str
     reference: str
-    score: str
-    by: str
+    score: Score
+    by: Axis
     rows: tuple[Row, ...]
     warnings: tuple[str, ...]
     profile: Profile

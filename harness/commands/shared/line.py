@@ -7,7 +7,6 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Protocol, cast
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Group, Parameter
@@ -16,6 +15,7 @@ from harness import commands
 from harness.commands.shared import mistakes
 from harness.commands.shared.given import Given, from_settings_file
 from harness.system.machine import code_version
+from pacer._version import VERSION
 from pacer.errors import UsageError
 
 PROGRAM = "pacer"
@@ -127,7 +127,4 @@ def _asks_for(verb: str, command: Command) -> Callable[..., Request]:
 
 
 def _version() -> str:
-    try:
-        return f"{PROGRAM} {version(PROGRAM)}"
-    except PackageNotFoundError:
-        return f"{PROGRAM} {code_version()}, not installed"
+    return f"{PROGRAM} {VERSION} ({code_version()})"
