@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
+from pacer.paths import python_environment
+
 ORDERLY = 64
 """Added to the exit status of a supervised bench that came to its own end, good or bad: Ray's own are smaller."""
 
@@ -72,7 +74,7 @@ def _is_back(address: str) -> bool:
 
 def _ended(command: Sequence[str]) -> int:
     """Runs a command to its end and returns its exit status; what would stop this process stops it."""
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command, env=python_environment()) as process:
 
         def pass_on(number: int, frame: FrameType | None) -> None:
             process.send_signal(number)
