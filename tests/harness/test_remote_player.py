@@ -6,22 +6,23 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 
 import pytest
 
 from harness.cluster.nodes import side_by_side
+from harness.player.commands import Command, UnknownCommand
 from harness.protocol.ending import ByClock, EverySteps
 from harness.protocol.trial import Trial
 from harness.system.machine import Device
 from harness.trial import remote_host
 from harness.trial.checkpoint_store import FILES, CheckpointStore
 from harness.trial.player_handle import MeasurementInvalid
-from harness.trial.player_process import fork
+from harness.trial.player_process import PlayerProcess, fork
 from harness.trial.referee import run_trial
-from harness.trial.remote_player import RemoteSlots
+from harness.trial.remote_player import RemoteSlots, Spoilt
 from pacer.errors import UsageError
 from scoring.records import Outcome, Record
 from scoring.records.layout import Layout
@@ -193,6 +194,22 @@ def test_what_another_machine_lacks_is_said_here(short: Trial, post: Callable) -
     order = replace(short, layout=Layout(devices=2, machines=2))
     with pytest.raises(MeasurementInvalid, match="rank 1 of 2: dataset mnist: cannot write in /proc/data"):
         run_trial(order, remote_slots=RemoteSlots(host=HOST, kept=[Elsewhere()]))
+
+
+def test_what_is_no_command_is_refused(short: Trial, post: Callable) -> None:
+    """By a player on this machine, and by the host of one on another."""
+    with pytest.raises(UnknownCommand, match="Own is no command"):
+        PlayerProcess._execute(object.__new__(PlayerProcess), Own())
+    connection = post().open(replace(short, layout=Layout(devices=2, machines=2)), 1, HOST)
+    with connection:
+        connection.send(Own())
+        assert connection.poll(60)
+        assert connection.recv() == Spoilt("Own is no command that a player knows")
+
+
+@dataclass(frozen=True)
+class Own(Command[None]):
+    """A command of nobody's."""
 
 
 def test_strangers_do_not_come_in() -> None:
