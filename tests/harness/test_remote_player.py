@@ -1,4 +1,4 @@
-"""Trials over several machines, whose outposts are processes of this one here: all but the network is the same."""
+"""Trials over several machines, whose remote hosts are processes of this one: all but the network is the same."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 
 
 class Process:
-    """An outpost in a process of its own."""
+    """A remote host in a process of its own."""
 
     def __init__(self) -> None:
         self._ours, theirs = _CONTEXT.Pipe()
-        self.process = _CONTEXT.Process(target=_be_outpost, args=(theirs,))
+        self.process = _CONTEXT.Process(target=_be_remote_host, args=(theirs,))
         fork(self.process)
         theirs.close()
 
@@ -49,7 +49,7 @@ class Process:
         return Client(address, authkey=key)
 
 
-def _be_outpost(connection: Connection) -> None:
+def _be_remote_host(connection: Connection) -> None:
     trial, rank, host = connection.recv()
     listener = remote_host.RefereeListener(HOST)
     connection.send((listener.address, listener.key))
@@ -58,7 +58,7 @@ def _be_outpost(connection: Connection) -> None:
 
 @pytest.fixture
 def post() -> Iterator[Callable[[], Process]]:
-    """Makes outposts, none of which is there any more afterwards."""
+    """Makes remote hosts, none of which is there any more afterwards."""
     made = []
 
     def make() -> Process:
@@ -169,7 +169,7 @@ def test_a_machine_that_is_gone_is_nobodys_fault(short: Trial, post: Callable) -
     order = replace(order, ending=replace(short.ending, last=10_000))
 
     class Killing:
-        """Kills the outpost once there is a checkpoint, in the middle of training."""
+        """Kills the remote host once there is a checkpoint, in the middle of training."""
 
         def read(self, path: Path) -> bytes | None:
             return None
