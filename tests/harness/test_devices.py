@@ -337,7 +337,7 @@ def test_statistics_are_averaged_for_the_judge_alone() -> None:
 
 def test_nothing_of_any_rank_runs_while_the_clock_is_paused(short: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    judged = Evaluator._judged
+    evaluated = Evaluator._evaluated
 
     def cpu_s() -> list[float]:
         players = [process for process in multiprocessing.active_children() if not process.daemon]
@@ -347,9 +347,9 @@ def test_nothing_of_any_rank_runs_while_the_clock_is_paused(short: Trial, monkey
         before = cpu_s()
         threading.Event().wait(0.1)
         seen.append((before, cpu_s()))
-        return judged(*arguments)
+        return evaluated(*arguments)
 
-    monkeypatch.setattr(Evaluator, "_judged", slowly)
+    monkeypatch.setattr(Evaluator, "_evaluated", slowly)
     busy = """
 import hashlib, threading
 def work():

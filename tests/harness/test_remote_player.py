@@ -1,4 +1,4 @@
-"""Trials over several machines, whose outposts are processes of this one here: all but the network is the same."""
+"""Trials over several machines, whose remote hosts are processes of this one: all but the network is the same."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 
 import pytest
 
 from harness.cluster.nodes import side_by_side
+from harness.player.commands import Command, UnknownCommand
 from harness.protocol.ending import ByClock, EverySteps
 from harness.protocol.trial import Trial
 from harness.system.machine import Device
 from harness.trial import remote_host
 from harness.trial.checkpoint_store import FILES, CheckpointStore
 from harness.trial.player_handle import MeasurementInvalid
-from harness.trial.player_process import fork
+from harness.trial.player_process import PlayerProcess, fork
 from harness.trial.referee import run_trial
-from harness.trial.remote_player import RemoteSlots
+from harness.trial.remote_player import RemoteSlots, Spoilt
 from pacer.errors import UsageError
 from scoring.records import Outcome, Record
 from scoring.records.layout import Layout
@@ -34,11 +35,11 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 
 
 class Process:
-    """An outpost in a process of its own."""
+    """A remote host in a process of its own."""
 
     def __init__(self) -> None:
         self._ours, theirs = _CONTEXT.Pipe()
-        self.process = _CONTEXT.Process(target=_be_outpost, args=(theirs,))
+        self.process = _CONTEXT.Process(target=_be_remote_host, args=(theirs,))
         fork(self.process)
         theirs.close()
 
@@ -48,7 +49,7 @@ class Process:
         return Client(address, authkey=key)
 
 
-def _be_outpost(connection: Connection) -> None:
+def _be_remote_host(connection: Connection) -> None:
     trial, rank, host = connection.recv()
     listener = remote_host.RefereeListener(HOST)
     connection.send((listener.address, listener.key))
@@ -57,7 +58,7 @@ def _be_outpost(connection: Connection) -> None:
 
 @pytest.fixture
 def post() -> Iterator[Callable[[], Process]]:
-    """Makes outposts, none of which is there any more afterwards."""
+    """Makes remote hosts, none of which is there any more afterwards."""
     made = []
 
     def make() -> Process:
@@ -168,7 +169,7 @@ def test_a_machine_that_is_gone_is_nobodys_fault(short: Trial, post: Callable) -
     order = replace(order, ending=replace(short.ending, last=10_000))
 
     class Killing:
-        """Kills the outpost once there is a checkpoint, in the middle of training."""
+        """Kills the remote host once there is a checkpoint, in the middle of training."""
 
         def read(self, path: Path) -> bytes | None:
             return None
@@ -193,6 +194,22 @@ def test_what_another_machine_lacks_is_said_here(short: Trial, post: Callable) -
     order = replace(short, layout=Layout(devices=2, machines=2))
     with pytest.raises(MeasurementInvalid, match="rank 1 of 2: dataset mnist: cannot write in /proc/data"):
         run_trial(order, remote_slots=RemoteSlots(host=HOST, kept=[Elsewhere()]))
+
+
+def test_what_is_no_command_is_refused(short: Trial, post: Callable) -> None:
+    """By a player on this machine, and by the host of one on another."""
+    with pytest.raises(UnknownCommand, match="Own is no command"):
+        PlayerProcess._execute(object.__new__(PlayerProcess), Own())
+    connection = post().open(replace(short, layout=Layout(devices=2, machines=2)), 1, HOST)
+    with connection:
+        connection.send(Own())
+        assert connection.poll(60)
+        assert connection.recv() == Spoilt("Own is no command that a player knows")
+
+
+@dataclass(frozen=True)
+class Own(Command[None]):
+    """A command of nobody's."""
 
 
 def test_strangers_do_not_come_in() -> None:
