@@ -91,8 +91,9 @@ faults: setup  ## inject faults, run bad submissions and cheats; prints what cam
 soak: setup  ## interrupt every submission, or SUBMISSION=x, on every workload of mini: does it go on bit for bit?
 	@$(call takes,SUBMISSION)$(PYTEST) -m soak $(if $(filter SUBMISSION,$(TYPED)),-k $(call quoted,$(value SUBMISSION)))
 
-mutants: setup  ## change the code in small ways and see that its tests notice
-	@.venv/bin/python -m tests.mutants
+mutants: setup  ## change the code in small ways, a SAMPLE of each AREA: do its tests notice? (an hour on 2 cores)
+	@$(call takes,AREA SAMPLE).venv/bin/python -m tests.mutants $(if $(filter SAMPLE,$(TYPED)),--sample $(call quoted,$(value SAMPLE))) \
+		$(if $(filter AREA,$(TYPED)),$(call quoted,$(value AREA)))
 
 lint: setup  ## format and lint
 	@$(call takes).venv/bin/ruff format . && .venv/bin/ruff check .

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -61,18 +63,31 @@ FAULTS = {
 }
 
 
-@pytest.fixture(scope="module", params=[PUBLISHED_LOGS, WHOLE], ids=["kept", "whole"])
-def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Record]]:
-    """The records of both leaderboards; the import has named the faults of their logs."""
+@pytest.fixture(scope="module")
+def import_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], dict[str, list[Record]]]:
+    """Imports the leaderboards of an archive, which takes ten seconds; the import has named the faults of its logs."""
+
+    @cache
+    def read(archive: Path) -> dict[str, list[Record]]:
+        logs, results = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("results")
+        with tarfile.open(archive) as file:
+            file.extractall(logs, filter="data")
+        for facts, folder in leaderboards(logs):
+            report = import_logs(folder, facts, results, Console(file=io.StringIO()))
+            assert report.faults == FAULTS[facts.suite]
+        return {suite: RecordStore(results, suite).read()[0] for suite in PUBLISHED}
+
+    return read
+
+
+@pytest.fixture(params=[PUBLISHED_LOGS, WHOLE], ids=["kept", "whole"])
+def imported(
+    request: pytest.FixtureRequest, import_once: Callable[[Path], dict[str, list[Record]]]
+) -> dict[str, list[Record]]:
+    """The records of both leaderboards."""
     if not request.param.exists():
         pytest.skip(f"the whole logs are not here ({request.param})")
-    logs, results = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("results")
-    with tarfile.open(request.param) as archive:
-        archive.extractall(logs, filter="data")
-    for facts, folder in leaderboards(logs):
-        report = import_logs(folder, facts, results, Console(file=io.StringIO()))
-        assert report.faults == FAULTS[facts.suite]
-    return {suite: RecordStore(results, suite).read()[0] for suite in PUBLISHED}
+    return import_once(request.param)
 
 
 def board(records: Sequence[Record], score: str, **other: object) -> Board:

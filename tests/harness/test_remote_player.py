@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
@@ -30,12 +31,14 @@ from submissions.registry import SubmissionRef, resolve
 from tests.faults.probe import probe
 from tests.harness.test_checkpoints import Interrupted, course
 
+pytestmark = pytest.mark.xdist_group("remote")  # they share a machine that takes seconds to start
+
 HOST = "127.0.0.1"
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
 class Process:
-    """A remote host in a process of its own."""
+    """A machine in a process of its own, which hosts a player of one trial after the other."""
 
     def __init__(self) -> None:
         self._ours, theirs = _CONTEXT.Pipe()
@@ -48,36 +51,37 @@ class Process:
         address, key = self._ours.recv()
         return Client(address, authkey=key)
 
+    def end(self) -> None:
+        """Has it come to its end by itself, as it does once nobody is there to ask it for anything."""
+        self._ours.close()
+        self.process.join(10)
+        assert self.process.exitcode is not None
+
 
 def _be_remote_host(connection: Connection) -> None:
-    trial, rank, host = connection.recv()
-    listener = remote_host.RefereeListener(HOST)
-    connection.send((listener.address, listener.key))
-    remote_host.serve(listener.accept(), trial, rank, host, Device())
+    with suppress(EOFError):
+        while True:
+            trial, rank, host = connection.recv()
+            listener = remote_host.RefereeListener(HOST)
+            connection.send((listener.address, listener.key))
+            remote_host.serve(listener.accept(), trial, rank, host, Device())
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[Process]:
+    """A machine for many trials: its first one takes seconds, in which it imports torch."""
+    made = Process()
+    yield made
+    made.end()
 
 
 @pytest.fixture
-def post() -> Iterator[Callable[[], Process]]:
-    """Makes remote hosts, none of which is there any more afterwards."""
-    made = []
-
-    def make() -> Process:
-        made.append(Process())
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.process.join(10)
-        assert each.process.exitcode is not None
-
-
-@pytest.fixture
-def run(post: Callable[[], Process]) -> Callable[..., Record]:
+def run(other: Process) -> Callable[..., Record]:
     """Runs a trial on two machines with a device each."""
 
     def run(order: Trial, checkpoint_store: CheckpointStore = FILES) -> Record:
         layout = Layout(devices=2, machines=2)
-        remote_slots = RemoteSlots(host=HOST, kept=[post()])
+        remote_slots = RemoteSlots(host=HOST, kept=[other])
         return run_trial(
             replace(order, layout=layout), checkpoint_store=checkpoint_store, remote_slots=remote_slots
         )
@@ -162,8 +166,8 @@ def test_weights_that_drift_apart_are_noticed(short: Trial, run: Callable) -> No
     assert (record.outcome, record.failure.kind) == (Outcome.ERROR, "RanksDiffer")
 
 
-def test_a_machine_that_is_gone_is_nobodys_fault(short: Trial, post: Callable) -> None:
-    far = post()
+def test_a_machine_that_is_gone_is_nobodys_fault(short: Trial) -> None:
+    far = Process()
     text = probe(RANK, update="time.sleep(0.01)\nreturn super().update(training, batch)")
     order = replace(short, submission=of_source(text), layout=Layout(devices=2, machines=2))
     order = replace(order, ending=replace(short.ending, last=10_000))
@@ -180,27 +184,26 @@ def test_a_machine_that_is_gone_is_nobodys_fault(short: Trial, post: Callable) -
     order = replace(order, checkpoint=Path("nowhere"), checkpoint_every_s=0.0)
     with pytest.raises(MeasurementInvalid, match="rank 1 of 2"):
         run_trial(order, checkpoint_store=Killing(), remote_slots=RemoteSlots(host=HOST, kept=[far]))
+    far.end()
 
 
-def test_what_another_machine_lacks_is_said_here(short: Trial, post: Callable) -> None:
-    far = post()
-
+def test_what_another_machine_lacks_is_said_here(short: Trial, other: Process) -> None:
     class Elsewhere:
         """Keeps its data where nothing can be written."""
 
         def open(self, trial: Trial, rank: int, host: str) -> Connection:
-            return far.open(replace(trial, data=Path("/proc/data")), rank, host)
+            return other.open(replace(trial, data=Path("/proc/data")), rank, host)
 
     order = replace(short, layout=Layout(devices=2, machines=2))
     with pytest.raises(MeasurementInvalid, match="rank 1 of 2: dataset mnist: cannot write in /proc/data"):
         run_trial(order, remote_slots=RemoteSlots(host=HOST, kept=[Elsewhere()]))
 
 
-def test_what_is_no_command_is_refused(short: Trial, post: Callable) -> None:
+def test_what_is_no_command_is_refused(short: Trial, other: Process) -> None:
     """By a player on this machine, and by the host of one on another."""
     with pytest.raises(UnknownCommand, match="Own is no command"):
         PlayerProcess._execute(object.__new__(PlayerProcess), Own())
-    connection = post().open(replace(short, layout=Layout(devices=2, machines=2)), 1, HOST)
+    connection = other.open(replace(short, layout=Layout(devices=2, machines=2)), 1, HOST)
     with connection:
         connection.send(Own())
         assert connection.poll(60)
