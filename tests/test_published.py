@@ -65,7 +65,7 @@ FAULTS = {
 
 @pytest.fixture(scope="module")
 def import_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], dict[str, list[Record]]]:
-    """Imports the leaderboards of an archive, which takes ten seconds; the import has named the faults of its logs."""
+    """Imports the leaderboards of an archive, which takes ten seconds; the faults of its logs are named."""
 
     @cache
     def read(archive: Path) -> dict[str, list[Record]]:
