@@ -22,7 +22,7 @@ from scoring.selection import Selection
 LEVEL = 0.8
 """A claim to be level with the baseline holds where this speed-up or more is sure."""
 
-SETS = {"calibrated": "", "literature": "@literature"}
+SETS = {"tuned": "", "literature": "@literature"}
 """The sets of defaults, and what is behind a submission's name on the board for each."""
 
 _DRAWS = 2000

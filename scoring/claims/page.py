@@ -53,7 +53,7 @@ intervals of a bootstrap over the studies of both, which with three studies is r
 A claim to be faster held up where the whole interval is above 1, a claim to be level where it is above {level}. It
 did not where the whole interval is below; else so few studies cannot tell.
 
-*Calibrated* compares the points that `make calibrate` chose for both, *literature* what their papers or packages
+*Tuned* compares the points that `make tune` chose for both, *literature* what their papers or packages
 recommend. `{command}` makes this page from the records.
 """
 
@@ -87,7 +87,7 @@ def _summary(compared: Sequence[_Compared], name: str) -> str:
 def _verdicts(compared: Sequence[_Compared]) -> Iterator[str]:
     yield from (f"* {_summary(compared, name)}" for name in SETS)
     yield ""
-    yield "| algorithm | against | claim | calibrated | literature | bytes a parameter |"
+    yield "| algorithm | against | claim | tuned | literature | bytes a parameter |"
     yield "| --- | --- | --- | --- | --- | --: |"
     for claim, comparisons in compared:
         fields = [_verdict(claim, comparisons[name]) for name in SETS]

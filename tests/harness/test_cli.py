@@ -95,7 +95,7 @@ def test_an_archive_and_the_page_of_claims_are_written(results: Path, tmp_path: 
     assert cli.main(["claims", "--results", str(kept), "--to", str(page)]) == 0
     text = page.read_text()
     assert f"`make claims RESULTS={kept}` makes this page" in text
-    assert "* calibrated: did not hold up: 0.50x \\[" in text, "nadamw against adamw"
+    assert "* tuned: did not hold up: 0.50x \\[" in text, "nadamw against adamw"
 
 
 @pytest.fixture

@@ -127,4 +127,5 @@ def _asks_for(verb: str, command: Command) -> Callable[..., Request]:
 
 
 def _version() -> str:
-    return f"{PROGRAM} {VERSION} ({code_version()})"
+    code, release = code_version(), f"{PROGRAM} {VERSION}"
+    return release if code == release else f"{release} ({code})"
