@@ -81,7 +81,9 @@ def test_every_submission_goes_on_bit_for_bit(name: str, saving: Trial) -> None:
     check_neutral(replace(saving, workload="satellite_vit", submission=resolve(name)))
 
 
-@pytest.mark.parametrize("name", ["nadamw", "schedule_free_adamw", "ema"])
+@pytest.mark.parametrize(
+    "name", ["nadamw", *(pytest.param(name, marks=pytest.mark.slow) for name in ("schedule_free_adamw", "ema"))]
+)
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_every_workload_goes_on_bit_for_bit(workload: str, name: str, saving: Trial) -> None:
     check_neutral(replace(saving, workload=workload, submission=resolve(name)))
