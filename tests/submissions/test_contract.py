@@ -61,7 +61,7 @@ def test_it_says_where_it_comes_from(name: str) -> None:
 
 
 def pairs() -> Iterator[object]:
-    """Every submission on every workload; among the quick tests each submission is on three, each workload in turn."""
+    """Every submission on every workload: on three of them, in turn, as a quick test, on the others as a proof."""
     for number, name in enumerate(SPECS):
         quick = {(3 * number + offset) % len(WORKLOADS) for offset in range(3)}
         for place, workload in enumerate(WORKLOADS):
