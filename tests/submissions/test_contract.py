@@ -69,7 +69,7 @@ def pairs() -> Iterator[object]:
             yield pytest.param(name, workload, marks=marks, id=f"{name}-{workload.name}")
 
 
-@pytest.mark.parametrize(("name", "workload"), pairs())
+@pytest.mark.parametrize(("name", "workload"), tuple(pairs()))
 def test_it_takes_steps_on_every_workload_or_says_why_not(
     name: str, workload: registry.Workload, cache: Path, tmp_path: Path
 ) -> None:
