@@ -78,13 +78,13 @@ def test_workloads_that_one_is_not_made_for_are_left_out() -> None:
     assert found.overall.value == pytest.approx(2)
     text = page(records, claim("mine"))
     assert "n/a: It needs classes." in text
-    assert "| calibrated | 2.00x \\[2.00, 2.00\\] | n/a | 2.00x" in text
+    assert "| tuned | 2.00x \\[2.00, 2.00\\] | n/a | 2.00x" in text
     assert "baseline n/a" in page(records, claim("slow", against="mine"))
 
 
 def test_workloads_without_trials_are_not_run() -> None:
     records = [r for r in table(TIMES) if (r.submission, r.workload) != ("mine", "b")]
-    assert "| calibrated | 2.00x \\[2.00, 2.00\\] | not run |" in page(records, claim("mine"))
+    assert "| tuned | 2.00x \\[2.00, 2.00\\] | not run |" in page(records, claim("mine"))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_verdicts_follow_the_interval(low: float, high: float, faster: Verdict, 
 def test_the_sets_of_defaults_are_compared_each_with_its_own() -> None:
     records = table(TIMES | {"adam@literature": TIMES["slow"], "mine@literature": TIMES["adam"]})
     text = page(records, claim("mine"), claim("slow"))
-    assert "| calibrated | 2.00x \\[2.00, 2.00\\] |" in text
+    assert "| tuned | 2.00x \\[2.00, 2.00\\] |" in text
     assert "| literature | 2.50x \\[2.00, 3.00\\] | 4.00x \\[" in text
     assert "| literature | not run |" in text
 
@@ -117,14 +117,14 @@ def test_verdicts_are_counted() -> None:
     text = page(
         table(TIMES), claim("mine"), claim("slow"), claim("lost", Expects.NOTHING), claim("lost", against="slow")
     )
-    assert "* At the calibrated defaults 1 of 3 claims held up, 2 did not, 0 cannot be told." in text
+    assert "* At the tuned defaults 1 of 3 claims held up, 2 did not, 0 cannot be told." in text
     assert "* At the literature defaults 0 of 0 claims held up, 0 did not, 0 cannot be told." in text
 
 
 def test_every_verdict_has_its_interval() -> None:
     text = page(table(TIMES), *(claim(name, expects) for name in ("mine", "slow") for expects in Expects))
     words = ("held up", "did not hold up", "cannot tell from", "no claim about speed")
-    verdicts = [line for line in text.splitlines() if line.startswith("* calibrated: ")]
+    verdicts = [line for line in text.splitlines() if line.startswith("* tuned: ")]
     assert len(verdicts) == 6
     for line in verdicts:
         assert any(word in line for word in words)
@@ -154,8 +154,8 @@ def test_the_page_is_of_the_ruleset_that_is_asked_for() -> None:
     slower = external({"adam": {"a": [10] * 3}, "mine": {"a": [20] * 3}})
     records = [*table(TIMES), *slower]
     made = as_markdown(records, [claim("mine")], suite="mini", ruleset="external", command="make claims")
-    assert "| calibrated | 0.50x \\[0.50, 0.50\\] | 0.50x" in made
-    assert "| calibrated | 2.00x" in page(records, claim("mine"))
+    assert "| tuned | 0.50x \\[0.50, 0.50\\] | 0.50x" in made
+    assert "| tuned | 2.00x" in page(records, claim("mine"))
     with pytest.raises(RecordsError, match="with ruleset external; there are some of mini \\(self\\)"):
         as_markdown(table(TIMES), [], suite="mini", ruleset="external", command="make claims")
 
@@ -169,7 +169,7 @@ def test_the_command_takes_the_ruleset(tmp_path: Path, ruleset: str, speedup: st
     RecordStore(tmp_path, "mini").extend(records)
     written = tmp_path / "claims.md"
     assert main(["claims", "--results", str(tmp_path), "--ruleset", ruleset, "--to", str(written)]) == 0
-    assert f"| calibrated | {speedup}" in written.read_text()
+    assert f"| tuned | {speedup}" in written.read_text()
 
 
 def page(records: list[Record], *claims: Claim) -> str:
