@@ -12,7 +12,16 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from harness.commands.shared import places
-from harness.commands.shared.kinds import AtLeastOne, AtLeastZero, File, Names, Positive, Probability, Seed
+from harness.commands.shared.kinds import (
+    AtLeastOne,
+    AtLeastZero,
+    File,
+    Names,
+    Patience,
+    Positive,
+    Probability,
+    Seed,
+)
 from harness.commands.shared.options import (
     BoardGroup,
     BoardOptions,
@@ -87,7 +96,7 @@ class Options:
     budget_h: Annotated[Positive | None, Parameter(help="Hours of device time for that at most. [1]")] = None
     results: Results = field(default_factory=places.default_results)
     data: Data = field(default_factory=places.default_data)
-    checkpoint_s: Annotated[Positive, Parameter(help="Seconds between a trial's checkpoints.")] = (
+    checkpoint_s: Annotated[Patience, Parameter(help="Seconds between a trial's checkpoints.")] = (
         Settings.checkpoint_s
     )
     hardware: Annotated[
