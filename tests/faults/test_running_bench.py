@@ -157,7 +157,7 @@ def test_whoever_is_killed_the_bench_completes(paced: Path, whole: Path, tally: 
     """A worker with a trial that had a checkpoint, a player, and the whole machine asleep for a while."""
     bench = Bench(paced, "--checkpoint-s", "0")
     bench.until(lambda: list(paced.glob("smoke/checkpoints/*.checkpoint")))
-    for worker in bench.family("ray::_run"):
+    for worker in bench.family(f"ray::{TASK}"):
         worker.kill()
     bench.until(finished(bench, 3))
     for player in bench.until(bench.players):
