@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.cluster.ray_trials import TASK
 from scoring.mirror import default_uri, find_leaderboards
 from scoring.records import Outcome, Record, RecordStore
 from tests.cores import on_one_core
