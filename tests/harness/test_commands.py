@@ -142,7 +142,6 @@ def test_other_names_mean_the_same() -> None:
         ("bench -s 3", "bench has no option -s; it takes --settings, --suite"),
         ("--studies 3", "--studies comes before a command; name the command first: pacer bench --studies"),
         ("bench --studies", "--studies needs a value: --studies N"),
-        ("bench --studies 1 --studies 2", "--studies is given more than once; expected one value"),
         ("bench --seed=-1", "--seed -1: expected a whole number from 0 up"),
         (
             "bench --stop mised",
@@ -369,3 +368,9 @@ def test_a_leaderboard_says_how_to_make_it_again(tmp_path: Path, capsys: pytest.
     path = tmp_path / "mini" / "board" / "board.toml"
     assert f"The same again: pacer bench {path}" in capsys.readouterr().err.replace("\n", "")
     assert asked(f"bench {path}").results == str(tmp_path)
+
+
+def test_the_last_of_an_option_counts_and_lists_add_up() -> None:
+    """So that an alias or a script may have options of its own, which one more on the line replaces."""
+    options = asked("bench --studies 1 --studies 4 --submission lion --submission muon")
+    assert (options.studies, options.submission) == (4, ("lion", "muon"))

@@ -83,7 +83,7 @@ def command_line(given: Given | None = None) -> App:
         help_format="plaintext",
         version=_version,
         config=[each for each in (given, from_settings_file) if each is not None],
-        default_parameter=Parameter(negative_iterable=(), show_env_var=False),
+        default_parameter=Parameter(negative_iterable=(), show_env_var=False, allow_repeating=True),
         group_parameters=Group("Options", sort_key=0),
         result_action="return_value",
         print_error=False,
