@@ -11,7 +11,6 @@ from cyclopts import (
     CoercionError,
     CycloptsError,
     MissingArgumentError,
-    RepeatArgumentError,
     UnknownCommandError,
     UnknownOptionError,
     UnusedCliTokensError,
@@ -44,8 +43,6 @@ def sentence(
             return _missing(error.argument, error.keyword, call, by_make)
         case CoercionError() if error.token is not None:
             return f"{spelled(error.token)}: {_expected(error)}"
-        case RepeatArgumentError():
-            return f"{error.token.keyword} is given more than once; expected one value"
         case UnusedCliTokensError() if error.unused_tokens:
             return _unused(error.unused_tokens, fields, call)
     error.verbose = False
