@@ -21,12 +21,11 @@ from harness.commands import leaderboard as leaderboard_command
 from harness.commands.shared import again, places
 from harness.commands.shared.given import SETTINGS, Given
 from harness.commands.shared.line import arguments_of, read
-from harness.commands.shared.options import ruleset_of
 from harness.commands.shared.results import results_here
 from harness.protocol.defaults import DEFAULT_SUITE
 from harness.report.show import Boards, open_boards, publish
 from pacer.errors import PacerError, UsageError
-from scoring.board import Board, BoardQuery
+from scoring.board import Board
 from scoring.records import Record, RecordStore
 from scoring.tables import as_markdown, as_text
 
@@ -190,15 +189,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 
 def _boards(asked: leaderboard_command.Options) -> Boards:
-    query = BoardQuery(
-        suite=asked.suite or DEFAULT_SUITE,
-        ruleset=ruleset_of(asked.ruleset, asked.suite),
-        workloads=asked.workloads,
-        fingerprint=asked.hardware,
-        score=asked.board.score,
-        by=asked.board.by,
-    )
-    return open_boards(Path(asked.results), query, asked.layout.layout())
+    return open_boards(Path(asked.results), leaderboard_command.query_of(asked), asked.layout.layout())
 
 
 def _options(verb: str, options: dict[str, Any]) -> Any:

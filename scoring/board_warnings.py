@@ -8,10 +8,11 @@ import numpy as np
 
 from scoring import times
 from scoring.escape import plain
+from scoring.ladder import Ladder
 from scoring.query import BoardQuery
 from scoring.records import CONTENTION_SHARE, Outcome
 from scoring.scores import Array
-from scoring.selection import Selection
+from scoring.selection import Selection, some
 from scoring.times import Times
 
 _GUARDS = ("files", "network", "processes")
@@ -19,6 +20,22 @@ _GUARDS = ("files", "network", "processes")
 
 _LEAP = 0.05
 """A share of the reference's time or examples in which no training algorithm comes to the target."""
+
+
+def about_ladder(chosen: Selection, climbed: Ladder) -> list[str]:
+    """What the ladder score cannot tell."""
+    warnings: list[str] = []
+    reference = chosen.submissions[climbed.reference]
+    if without := [w for w in chosen.workloads if w not in climbed.levels]:
+        warnings.append(
+            f"no ladder, and no part of the score, where {plain(reference)} has no curve: {', '.join(without)}"
+        )
+    if single := [w for w, levels in climbed.levels.items() if len(levels) == 1]:
+        warnings.append(
+            f"these records keep the ends of curves only: the ladder has one level on {some(single)}, and a miss "
+            "counts no worse than it surely is"
+        )
+    return warnings
 
 
 def about_reference(chosen: Selection, query: BoardQuery, row: int | None, medians: Array) -> list[str]:

@@ -71,6 +71,10 @@ def profile_png(board: Board, path: Path) -> None:
     _save(figure, path)
 
 
+_SPEEDUPS = (0.1, 0.15, 0.25, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 4.0, 6.0, 8.0)
+_WIDEST = 8.0
+
+
 def scores_png(board: Board, path: Path) -> None:
     """Scores with 95 % intervals as a PNG, best on top; on a crowded board the first forty and the reference."""
     shown = _shown(board, MOST_ROWS)
@@ -78,17 +82,21 @@ def scores_png(board: Board, path: Path) -> None:
     heights = range(len(shown))
     for index, row in zip(heights, shown, strict=True):
         colour = _COLOURS[1] if row.submission == board.reference else _COLOURS[0]
-        axes.plot(
-            [row.score_low, row.score_high], [index, index], color=colour, linewidth=2.2, alpha=0.45, zorder=2
-        )
+        if row.score_low is not None and row.score_high is not None:
+            span = [row.score_low, row.score_high]
+            axes.plot(span, [index, index], color=colour, linewidth=2.2, alpha=0.45, zorder=2)
         axes.plot(row.score, index, "D" if row.submission == board.reference else "o", color=colour, zorder=3)
         axes.text(1.02, index, f"{row.score:.2f}", transform=axes.get_yaxis_transform(), va="center", color=_GREY)
     for index, (above, below) in enumerate(pairwise(shown)):
         if above.tie_group != below.tie_group:
             axes.axhline(index + 0.5, color="#bbbbbb", linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
-    if board.score == "anchored":
-        axes.axvline(0.5, color=_COLOURS[1], linewidth=0.9, alpha=0.6, zorder=1)
-    axes.set_xlim(-0.02, 1.02)
+    level = {"anchored": 0.5, "ladder": 1.0}.get(board.score)
+    if level is not None:
+        axes.axvline(level, color=_COLOURS[1], linewidth=0.9, alpha=0.6, zorder=1)
+    if board.score == "ladder":
+        _speedup_axis(axes, shown)
+    else:
+        axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_yticks(list(heights), [f"{escape.matplotlib(_short(r.submission))}  {r.rank}" for r in shown])
     for label in axes.get_yticklabels():
@@ -96,14 +104,24 @@ def scores_png(board: Board, path: Path) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
-    meaning = (
-        "0.5 is level with the reference, 1 is 4x faster"
-        if board.score == "anchored"
-        else "1 is fastest everywhere"
-    )
+    meaning = {
+        "anchored": "0.5 is level with the reference, 1 is 4x faster",
+        "ladder": f"speed-up over {escape.matplotlib(_short(board.reference))}",
+    }.get(board.score, "1 is fastest everywhere")
     axes.set_xlabel(f"{board.score} score ({meaning})\nbar: 95 % interval; dotted rule: end of a tie group")
     _title(axes, "Scores", board, len(shown))
     _save(figure, path)
+
+
+def _speedup_axis(axes: Axes, rows: Sequence[Row]) -> None:
+    """A logarithmic axis that holds the speed-ups of these rows and their intervals, where these are not vast."""
+    ends = [end for row in rows for end in (row.score_low, row.score, row.score_high) if end is not None]
+    low, high = max(1 / _WIDEST, min(*ends, 0.8)), min(_WIDEST, max(*ends, 1.25))
+    axes.set_xscale("log")
+    axes.set_xlim(low / 1.05, high * 1.05)
+    ticks = [tick for tick in _SPEEDUPS if low / 1.05 <= tick <= high * 1.05]
+    axes.set_xticks(ticks, [f"{tick:g}x" for tick in ticks])
+    axes.minorticks_off()
 
 
 def profile_html(board: Board, path: Path) -> None:

@@ -182,8 +182,8 @@ def _row_values(board: Board, row: Row) -> dict[str, float]:
         "p_ahead": row.p_ahead_of_next and round(row.p_ahead_of_next, 2),
         "tie_group": row.tie_group,
         "rank": row.rank,
-        "score_low": round(row.score_low, 3),
-        "score_high": round(row.score_high, 3),
+        "score_low": row.score_low and round(row.score_low, 3),
+        "score_high": row.score_high and round(row.score_high, 3),
     }
     shown = {name: readable(value) for name, value in values.items() if value is not None and math.isfinite(value)}
     return shown | {"score": round(row.score, RULES[board.score].digits)}
@@ -217,11 +217,11 @@ def _row_tags(board: Board, row: Row, link: str) -> dict[str, str]:
 def _headline(board: Board, link: str) -> str:
     """The one line of an experiment's description that shows before it is opened."""
     unit = {"time": "seconds"}.get(board.by, board.by)
-    meaning = (
-        f"0.5 is level with {escape.markdown(board.reference)}, 1 is four times as fast on every workload. "
-        if board.score == "anchored"
-        else ""
-    )
+    reference = escape.markdown(board.reference)
+    meaning = {
+        "anchored": f"0.5 is level with {reference}, 1 is four times as fast on every workload. ",
+        "ladder": f"The score is the speed-up over {reference} on the way to the target: 2 is twice as fast. ",
+    }.get(board.score, "")
     return (
         f"Training algorithms by {unit} to each target, on {escape.markdown(board.hardware)}. {meaning}"
         f"[Charts, tables and warnings]({link})"
@@ -240,6 +240,8 @@ def _cell_line(name: str, cell: Cell) -> str:
 
 
 def _interval(row: Row) -> str:
+    if row.score_low is None or row.score_high is None:
+        return "not known"
     return f"{row.score_low:.2f} to {row.score_high:.2f}"
 
 

@@ -19,7 +19,8 @@ class BoardQuery:
     """Which records a board ranks, and how.
 
     `workloads`: which, in the board's order; None for those with records, variants aside. `fingerprint`: the
-    hardware; None for the one with the most records. `score`: a name in scoring.rules.RULES. `by`: "time", "steps"
+    hardware; None for the one with the most records. `score`: a name in scoring.rules.RULES; None for the ladder
+    score, or without trials of the reference for the anchored one. `by`: "time", "steps"
     or "examples". `remedy`: what warnings about missing trials advise, "" for `run: make bench`. `draws` resamples,
     from `seed`, make the intervals. Raises UsageError for a score or an axis that does not exist.
     """
@@ -29,14 +30,14 @@ class BoardQuery:
     reference: str = REFERENCE
     workloads: Sequence[str] | None = None
     fingerprint: str | None = None
-    score: Score = "anchored"
+    score: Score | None = None
     by: Axis = "time"
     remedy: str = ""
     seed: int = 0
     draws: int = 2000
 
     def __post_init__(self) -> None:
-        if self.score not in RULES:
+        if self.score is not None and self.score not in RULES:
             raise UsageError(f"score is {self.score!r}, expected one of {', '.join(RULES)}")
         if self.by not in AXES:
             raise UsageError(f"by is {self.by!r}, expected one of {', '.join(AXES)}")

@@ -45,6 +45,16 @@ def changes_of_winner(
     return lines
 
 
+def without_each(logs: Array, names: Sequence[str], workloads: Sequence[str]) -> list[str]:
+    """The same for scores that are geometric means over workloads, from logarithms [S, W], NaN for none."""
+    measured = [w for w in range(len(workloads)) if np.isfinite(logs[:, w]).all()]
+    lines = []
+    for w in measured if len(measured) > 1 else ():
+        rest = [other for other in measured if other != w]
+        lines += _line(workloads[w], np.exp(logs[:, rest].mean(axis=1)), names)
+    return lines
+
+
 def _line(dropped: str, scores: Array, names: Sequence[str]) -> list[str]:
     best = int(np.argmax(scores))
     if scores[best] <= scores[0] + 1e-9:

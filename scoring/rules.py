@@ -13,14 +13,16 @@ from scoring.scores import Array
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A score. `pick` as in times.study_result; `area` as in scores.algoperf, None for the anchored score.
+    """A score. `pick` as in times.study_result; `area` as in scores.algoperf, None for the other scores.
 
-    `relative`: whether credits depend on who else entered. `digits`: of the score in tables.
+    `relative`: whether credits depend on who else entered. `digits`: of the score in tables. `of_curves`: whether
+    it is made of whole learning curves (scoring.ladder), and is a speed-up; else of times to the target.
     """
 
-    pick: times.Pick
-    area: Callable[[Array], Array] | None
+    pick: times.Pick = times.fastest
+    area: Callable[[Array], Array] | None = None
     digits: int = 3
+    of_curves: bool = False
 
     @property
     def relative(self) -> bool:
@@ -37,7 +39,8 @@ class Rule:
 
 
 RULES: dict[Score, Rule] = {
-    "anchored": Rule(pick=times.fastest, area=None),
-    "algoperf": Rule(pick=times.fastest, area=scores.exact_area),
+    "ladder": Rule(digits=2, of_curves=True),
+    "anchored": Rule(),
+    "algoperf": Rule(area=scores.exact_area),
     "algoperf-published": Rule(pick=times.fewest_evaluations, area=scores.published_area, digits=4),
 }

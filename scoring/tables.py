@@ -15,6 +15,20 @@ from scoring.rules import RULES
 
 _UNITS = {"time": "s", "steps": "steps", "examples": "ex."}
 _HEADS = ("rank", "tie", "submission", "score", "95 % interval", "P(ahead of next)", "speed-up")
+_LADDER_HEADS = (
+    *(
+        "rank",
+        "tie",
+        "submission",
+        "speed-up",
+        "95 % interval",
+        "P(ahead of next)",
+        "in steps",
+        "s/step",
+        "reached",
+    ),
+    "on others like these",
+)
 _NAME = _HEADS.index("submission")
 _MOST_FAILURES = 10
 _GAP = 2  # blanks between columns
@@ -26,13 +40,14 @@ def as_text(board: Board, *, width: int = 120, next_command: str = "make bench")
     Under the table: what its marks mean, the warnings, what broke trials, and the next command to run.
     """
     rows = [[escape.plain(field) for field in fields] for fields in _summaries(board)]
+    own = _heads(board)
     heads = [escape.plain(name) for name in board.workloads]
     cells = [[_cell(board, row.workloads[name]) for name in board.workloads] for row in board.rows]
     names = [[row[_NAME]] for row in rows]
 
     parts = [escape.plain(line) for line in _title(board)] + [""]
-    for index, (start, stop) in enumerate(_blocks(rows, heads, cells, width)):
-        left, left_heads = (rows, list(_HEADS)) if index == 0 else (names, ["submission"])
+    for index, (start, stop) in enumerate(_blocks(own, rows, heads, cells, width)):
+        left, left_heads = (rows, list(own)) if index == 0 else (names, ["submission"])
         block = [a + b[start:stop] for a, b in zip(left, cells, strict=True)]
         parts += [aligned(left_heads + heads[start:stop], block), ""]
     parts += _notes(board, escape.plain, bullet="  ")
@@ -46,7 +61,7 @@ def as_markdown(board: Board) -> str:
         [row.submission, *(_cell(board, row.workloads[name]) for name in board.workloads)] for row in board.rows
     ]
     lines = [escape.markdown(line) + "  " for line in _title(board)]
-    lines += ["", *_markdown_table(_HEADS, _summaries(board))]
+    lines += ["", *_markdown_table(_heads(board), _summaries(board))]
     lines += ["", *_markdown_table(("submission", *board.workloads), cells)]
     return "\n".join([*lines, "", *_notes(board, escape.markdown, bullet="- ")]).rstrip() + "\n"
 
@@ -86,6 +101,8 @@ def _cell(board: Board, cell: Cell) -> str:
         return "no trials"
     if cell.unsuitable is not None:
         return "n/a"
+    if RULES[board.score].of_curves:
+        return "no ladder" if cell.credit is None else f"{cell.credit:.2f}x ({cell.studies_reached}/{cell.studies})"
     share = f" ({cell.studies_reached}/{cell.studies})" if cell.studies_reached < cell.studies else ""
     if cell.value is None:
         return f"miss{share}"
@@ -100,15 +117,43 @@ def _summaries(board: Board) -> list[list[str]]:
 def _summary(board: Board, row: Row, *, tied: bool) -> list[str]:
     p = row.p_ahead_of_next
     doubted = board.studies > 1  # of a single study nothing tells how far another one would be
+    of_curves = RULES[board.score].of_curves
     return [
         str(row.rank),
         str(row.tie_group) if tied else "",
         row.submission,
-        f"{row.score:.{RULES[board.score].digits}f}",
-        f"[{row.score_low:.2f}, {row.score_high:.2f}]" if doubted else "-",
+        f"{row.score:.{RULES[board.score].digits}f}{'x' if of_curves else ''}",
+        _span((row.score_low, row.score_high)) if doubted else "-",
         "" if p is None else f"{_percent(p)} %" if doubted else "-",
-        "" if row.speedup is None else f"{row.speedup:.2f}x",
+        *(_ladder(board, row) if of_curves else [_speedup(row.speedup)]),
     ]
+
+
+def _heads(board: Board) -> tuple[str, ...]:
+    return _LADDER_HEADS if RULES[board.score].of_curves else _HEADS
+
+
+def _ladder(board: Board, row: Row) -> list[str]:
+    """What the ladder score adds to a row."""
+    own = row.ladder
+    assert own is not None
+    general = None if own.general_low is None else (own.general_low, own.general_high)
+    return [
+        _speedup(own.in_steps),
+        _speedup(own.step_time),
+        f"{row.studies_reached}/{row.studies}",
+        _span(general) if board.studies > 1 else "-",
+    ]
+
+
+def _speedup(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}x"
+
+
+def _span(ends: tuple[float | None, float | None] | None) -> str:
+    if ends is None or ends[0] is None or ends[1] is None:
+        return "-"
+    return f"[{ends[0]:.2f}, {ends[1]:.2f}]"
 
 
 def _percent(p: float) -> str:
@@ -131,7 +176,9 @@ def _notes(board: Board, escaped: Callable[[str], str], bullet: str) -> list[str
     groups = [row.tie_group for row in board.rows]
     if len(set(groups)) < len(groups):
         notes.append("tie: the first of a group is ahead of the others in it with a probability below 95 %")
-    if any(cell.studies_reached < cell.studies for cell in cells):
+    if RULES[board.score].of_curves:
+        notes += _ladder_notes(board)
+    elif any(cell.studies_reached < cell.studies for cell in cells):
         notes.append("(k/n): k of n studies reached the target; half or fewer are a miss")
     if any(cell.sustained is False for cell in cells):
         notes.append("~: in some study the evaluation after the crossing did not meet the target")
@@ -139,7 +186,8 @@ def _notes(board: Board, escaped: Callable[[str], str], bullet: str) -> list[str
     if reasons:
         notes.append("n/a: the algorithm is not made for such a workload, and earns there what a miss does")
         notes += [f"n/a: {line}" for line in reasons]
-    if held_out := [name for name in board.workloads if board.rows[0].workloads[name].credit is None]:
+    without = [name for name in board.workloads if board.rows[0].workloads[name].credit is None]
+    if held_out := [] if RULES[board.score].of_curves else without:
         notes.append(f"held out, a miss there makes a miss of the base workload: {', '.join(held_out)}")
     failures = _where(board, lambda cell: cell.failures)
     if len(failures) > _MOST_FAILURES:
@@ -149,6 +197,17 @@ def _notes(board: Board, escaped: Callable[[str], str], bullet: str) -> list[str
         if items:
             lines += [f"{head}:", *(f"{bullet}{escaped(item)}" for item in items), ""]
     return lines
+
+
+def _ladder_notes(board: Board) -> list[str]:
+    """What the columns of the ladder score mean."""
+    return [
+        f"speed-up: how much sooner a submission comes to what {board.reference} reaches on the last half of its "
+        f"way to the target, a geometric mean by {board.by}; 1.00x is level",
+        "in steps, s/step: the same in steps, and the seconds of a step of the reference over those of the "
+        "submission; (k/n), reached: k of n studies reached the target",
+        "on others like these: the 95 % interval if the workloads are a sample too",
+    ]
 
 
 def _where(board: Board, texts: Callable[[Cell], Sequence[str]]) -> list[str]:
@@ -162,12 +221,17 @@ def _where(board: Board, texts: Callable[[Cell], Sequence[str]]) -> list[str]:
 
 
 def _blocks(
-    rows: Sequence[Sequence[str]], heads: Sequence[str], cells: Sequence[Sequence[str]], width: int
+    own: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    heads: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    width: int,
 ) -> list[tuple[int, int]]:
-    """Which workloads go into which table: (start, stop) for each; the first table has the scores as well."""
+    """Which workloads go into which table: (start, stop) for each; the first table has the
+    scores, headed `own`, as well."""
 
     wide = [width + _GAP for width in _widths(heads, cells)]
-    scores = [width + _GAP for width in _widths(_HEADS, rows)]
+    scores = [width + _GAP for width in _widths(own, rows)]
     if sum(scores) + sum(wide) <= width:
         return [(0, len(heads))]
     blocks = [(0, 0)]

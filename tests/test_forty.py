@@ -29,7 +29,7 @@ def records() -> list[Record]:
 
 @pytest.fixture(scope="module")
 def board(records: list[Record]) -> Board:
-    return build_board(records, BoardQuery(suite="mini"))
+    return build_board(records, BoardQuery(suite="mini", score="anchored"))
 
 
 def test_every_row_has_three_studies_on_each_workload(records: list[Record]) -> None:

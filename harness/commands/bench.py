@@ -160,16 +160,8 @@ def run_trials(options: Options, console: Console) -> list[BenchReport]:
 
 def query_of(options: Options, report: BenchReport) -> BoardQuery:
     """What the board of a bench is asked for."""
-    from scoring.board import BoardQuery
-
-    return BoardQuery(
-        suite=report.suite,
-        ruleset=ruleset_of(options.ruleset, options.suite),
-        workloads=report.workloads,
-        fingerprint=report.fingerprint,
-        score=options.board.score,
-        by=options.board.by,
-    )
+    ruleset = ruleset_of(options.ruleset, options.suite)
+    return options.board.query(report.suite, ruleset, report.workloads, report.fingerprint)
 
 
 def settings_to_repeat(options: Options, board: Board) -> Mapping[str, Any]:

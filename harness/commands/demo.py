@@ -42,7 +42,9 @@ def run(options: Options) -> int:
             print(import_logs(folder, facts, results, console).as_text(), end="\n\n")
     presentation = Presentation(tracking_uri=options.tracking_uri)
     for facts, _ in boards:
-        query = BoardQuery(suite=facts.suite, ruleset=facts.ruleset, score="algoperf-published")
+        query = BoardQuery(
+            suite=facts.suite, ruleset=facts.ruleset, reference=facts.reference, score="algoperf-published"
+        )
         show_board(console, results, query, presentation)
     serve(results, tracking_uri=options.tracking_uri, port=options.port)
     return 0

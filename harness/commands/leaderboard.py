@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -23,6 +23,9 @@ from harness.commands.shared.options import (
     ruleset_of,
 )
 from harness.protocol.defaults import DEFAULT_SUITE
+
+if TYPE_CHECKING:
+    from scoring.board import BoardQuery
 
 EXAMPLES = (
     "pacer leaderboard",
@@ -44,22 +47,20 @@ class Options:
     board: BoardGroup = field(default_factory=BoardOptions)
 
 
+def query_of(options: Options) -> BoardQuery:
+    """The board that is asked for."""
+    suite = options.suite or DEFAULT_SUITE
+    ruleset = ruleset_of(options.ruleset, suite)
+    return options.board.query(suite, ruleset, options.workloads, options.hardware)
+
+
 def run(options: Options) -> int:
     """Shows the board."""
     from harness.commands.shared import again
     from harness.report.show import show_board
-    from scoring.board import BoardQuery
 
     console, results, layout = Console(stderr=True), Path(options.results), options.layout.layout()
-    query = BoardQuery(
-        suite=options.suite or DEFAULT_SUITE,
-        ruleset=ruleset_of(options.ruleset, options.suite),
-        workloads=options.workloads,
-        fingerprint=options.hardware,
-        score=options.board.score,
-        by=options.board.by,
-    )
-    board = show_board(console, results, query, options.board.presentation(), layout)
+    board = show_board(console, results, query_of(options), options.board.presentation(), layout)
     if not options.board.compare:
         again.write_for_leaderboard(board, options.results, layout, console)
     return 0

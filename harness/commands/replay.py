@@ -9,12 +9,10 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from harness.algoperf.facts import of_suite
 from harness.commands.shared import places
 from harness.commands.shared.kinds import Names, Text
-from harness.commands.shared.options import Results, RulesetOption, Suite, ruleset_of
+from harness.commands.shared.options import Results, RulesetOption, Suite, reference_of, ruleset_of
 from harness.protocol.defaults import DEFAULT_SUITE
-from scoring.records.protocol import REFERENCE
 
 EXAMPLES = (
     "pacer replay --suite mini",
@@ -43,8 +41,7 @@ def run(options: Options) -> int:
 
     results, suite = Path(options.results), options.suite or DEFAULT_SUITE
     records, _ = RecordStore(results, suite).read()
-    published = of_suite(suite)
-    reference = options.reference or (published.reference if published else REFERENCE)
+    reference = reference_of(options.reference, suite)
     ruleset, chart = ruleset_of(options.ruleset, options.suite), results / suite / "replay.png"
     with Console(stderr=True).status("replaying every trial under every policy"):
         made = report(records, suite=suite, ruleset=ruleset, reference=reference, only=options.policy)

@@ -60,8 +60,10 @@ class Boards:
 
 
 def open_boards(results: Path, query: BoardQuery, layout: Layout = SINGLE) -> Boards:
-    """The records to answer a question from. Those of an imported suite have its own reference, and are missed
-    elsewhere. Raises RecordsError where the records cannot be read."""
+    """The records to answer a question from. Those of an imported suite are missed elsewhere than others.
+
+    Raises RecordsError where the records cannot be read.
+    """
     trials, warnings = RecordStore(results, query.suite).brief()
     # A fingerprint says all of the hardware, the layout included.
     trials = [t for t in trials if query.fingerprint is not None or t.record.layout == layout]
@@ -75,7 +77,6 @@ def open_boards(results: Path, query: BoardQuery, layout: Layout = SINGLE) -> Bo
         query = replace(
             query,
             workloads=query.workloads or published.among(seen) or None,
-            reference=published.reference,
             remedy=f"read their logs: pacer import-algoperf DIR --version {published.version} "
             f"--ruleset {published.ruleset} --results {results}",
         )
@@ -133,7 +134,9 @@ def board_folder(results: Path, suite: str, layout: Layout = SINGLE) -> Path:
 
 
 def _compare(boards: Boards, *, as_json: bool) -> Board:
-    compared = [boards.build(score=name) for name in RULES]
+    run = {trial.record.submission for trial in boards.trials}
+    names = [name for name, rule in RULES.items() if not rule.of_curves or boards.query.reference in run]
+    compared = [boards.build(score=name) for name in names]
     facts = compare.as_json(compared)
     facts["warnings"] += boards.warnings
     print(json.dumps(facts, allow_nan=False, indent=1) if as_json else compare.as_text(compared))

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from pacer.errors import RecordsError, UsageError
-from scoring import board_warnings, scores, times
+from scoring import board_warnings, scores
 from scoring.board.cells import cells_of
+from scoring.board.scored import Scored, ladder_details, scored
 from scoring.board.values import Board, Profile, Row
-from scoring.bootstrap import draw_scores, interval, p_ahead, tie_groups
+from scoring.certainty import tie_groups
 from scoring.query import BoardQuery
 from scoring.records import Record, finite
-from scoring.robustness import changes_of_winner
+from scoring.robustness import changes_of_winner, without_each
 from scoring.rules import RULES
-from scoring.scores import Array
 from scoring.selection import Selection, select
 
 _PROFILE_POINTS = 301  # steps of 0.01
@@ -33,22 +32,22 @@ def build_board(records: Sequence[Record], query: BoardQuery) -> Board:
         raise UsageError(
             f"the records of {query.suite} do not say how many examples a step took; rank by time or steps"
         )
-    scored = _scored(chosen, query)
+    made = scored(chosen, query)
     return Board(
         suite=query.suite,
         ruleset=query.ruleset,
         hardware=chosen.hardware,
         fingerprint=chosen.fingerprint,
         reference=query.reference,
-        score=query.score,
+        score=made.score,
         by=query.by,
-        rows=_rows(chosen, scored, query),
-        warnings=_warnings(chosen, scored, query),
+        rows=_rows(chosen, made, query),
+        warnings=_warnings(chosen, made, query),
         profile=_profile(
-            scores.counted(scored.medians[scored.order], scored.held_out),
-            [chosen.submissions[s] for s in scored.order],
+            scores.counted(made.medians[made.order], made.held_out),
+            [chosen.submissions[s] for s in made.order],
         ),
-        studies=scored.results.time_s.shape[-1],
+        studies=made.results.time_s.shape[-1],
         trials=chosen.count,
         code=chosen.code,
     )
@@ -65,110 +64,70 @@ def p_first_ahead(records: Sequence[Record], first: str, second: str, query: Boa
             raise RecordsError(
                 f"no finished trials of {name} in suite {query.suite} with ruleset {query.ruleset}; {query.advice}"
             )
-    drawn = _scored(chosen, query).drawn
-    return p_ahead(*(drawn[:, chosen.submissions.index(name)] for name in (first, second)))
+    return scored(chosen, query).certainty.p_ahead(*map(chosen.submissions.index, (first, second)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Scored:
-    """The scores of a selection, submissions [S] in its order, and what they are made of.
-
-    `held_out`: as in scores.counted. `medians`: [S, W] on the board's axis. `reference`: the reference's row, None
-    where it has no trials. `marks`: what ratios to the reference divide by, [W]. `credits`: [S, W], NaN on held-out
-    workloads. `points`: scores [S]. `drawn`: scores of resamples [draws, S]. `order`: the rows, best first.
-    """
-
-    results: times.Times
-    held_out: Mapping[int, int]
-    medians: Array
-    reference: int | None
-    marks: Array
-    credits: Array
-    points: Array
-    drawn: Array
-    order: list[int]
-
-
-def _scored(chosen: Selection, query: BoardQuery) -> _Scored:
-    rule = RULES[query.score]
-    held_out = chosen.held_out if rule.relative else {}
-    results = times.collect(chosen.trials, chosen.submissions, chosen.workloads, query.by, rule.pick)
-    medians = times.median(results.on(query.by))
-    reference = chosen.submissions.index(query.reference) if query.reference in chosen.submissions else None
-    budget = np.array(
-        [
-            times.budget(chosen.trials.get((query.reference, w)) or chosen.of_workload(w), query.by)
-            for w in chosen.workloads
-        ]
-    )
-    credit = rule.credit(reference=reference, budget=budget, held_out=held_out)
-    earned = credit(medians)
-    credits = np.full(medians.shape, np.nan)
-    credits[:, scores.bases(len(chosen.workloads), held_out)] = earned
-    points = scores.score(earned)
-    drawn = draw_scores(
-        results.on(query.by), chosen.submissions, chosen.workloads, credit, seed=query.seed, draws=query.draws
-    )
-    return _Scored(
-        results=results,
-        held_out=held_out,
-        medians=medians,
-        reference=reference,
-        marks=scores.reference_marks(medians, reference=reference, budget=budget),
-        credits=credits,
-        points=points,
-        drawn=drawn,
-        order=sorted(range(len(points)), key=lambda s: (-points[s], chosen.submissions[s])),
-    )
-
-
-def _rows(chosen: Selection, scored: _Scored, query: BoardQuery) -> tuple[Row, ...]:
+def _rows(chosen: Selection, made: Scored, query: BoardQuery) -> tuple[Row, ...]:
     """The rows, best first."""
-    points, drawn, order, medians = scored.points, scored.drawn, scored.order, scored.medians
+    points, order, medians, certainty = made.points, made.order, made.medians, made.certainty
     cells = cells_of(
-        chosen, scored.results, query.by, ratios=scores.ratios(medians, scored.marks), credits=scored.credits
+        chosen, made.results, query.by, ratios=scores.ratios(medians, made.marks), credits=made.credits
     )
-    own = np.full(len(chosen.workloads), np.inf) if scored.reference is None else medians[scored.reference]
-    speedups = scores.speedup(medians, own)
-    low, high = interval(drawn)
-    groups = tie_groups(drawn[:, order])
+    own = np.full(len(chosen.workloads), np.inf) if made.reference is None else medians[made.reference]
+    speedups = points if made.climbed else scores.speedup(medians, own)
+    low, high = certainty.intervals()
+    groups = tie_groups(certainty, order)
+    details = ladder_details(made.climbed, query.by) if made.climbed else [None] * len(points)
     return tuple(
         Row(
             submission=chosen.submissions[s],
             rank=1 + int((points > points[s]).sum()),
             score=float(points[s]),
-            score_low=float(low[s]),
-            score_high=float(high[s]),
-            p_ahead_of_next=p_ahead(drawn[:, s], drawn[:, order[i + 1]]) if i + 1 < len(order) else None,
+            score_low=finite(low[s]),
+            score_high=finite(high[s]),
+            p_ahead_of_next=certainty.p_ahead(s, order[i + 1]) if i + 1 < len(order) else None,
             tie_group=groups[i],
             speedup=finite(speedups[s]),
+            studies=sum(cell.studies for cell in cells[s].values()),
+            studies_reached=sum(cell.studies_reached for cell in cells[s].values()),
+            ladder=details[s],
             workloads=cells[s],
         )
         for i, s in enumerate(order)
     )
 
 
-def _warnings(chosen: Selection, scored: _Scored, query: BoardQuery) -> tuple[str, ...]:
-    rule = RULES[query.score]
-    # The reference's row changes when rows are sorted or dropped; its marks, taken once, do not.
-    credit = rule.credit(reference=None, budget=scored.marks, held_out=scored.held_out)
-    unstable = changes_of_winner(
-        scored.medians[scored.order],
-        [chosen.submissions[s] for s in scored.order],
-        chosen.workloads,
-        credit,
-        relative=rule.relative,
-        held_out=scored.held_out,
-    )
+def _warnings(chosen: Selection, made: Scored, query: BoardQuery) -> tuple[str, ...]:
     return (
         *chosen.warnings,
-        *board_warnings.about_reference(chosen, query, scored.reference, scored.medians),
+        *(
+            board_warnings.about_ladder(chosen, made.climbed)
+            if made.climbed
+            else board_warnings.about_reference(chosen, query, made.reference, made.medians)
+        ),
         *board_warnings.about_stopped(chosen, query.by),
         *board_warnings.about_guards(chosen),
         *board_warnings.about_contention(chosen, query.by),
         *board_warnings.about_counts(chosen, query.by),
-        *board_warnings.about_leaps(chosen, scored.results, scored.reference),
-        *unstable,
+        *board_warnings.about_leaps(chosen, made.results, made.reference),
+        *_unstable(chosen, made),
+    )
+
+
+def _unstable(chosen: Selection, made: Scored) -> list[str]:
+    names = [chosen.submissions[s] for s in made.order]
+    if made.climbed:
+        return without_each(np.log(made.credits[made.order]), names, chosen.workloads)
+    rule = RULES[made.score]
+    # The reference's row changes when rows are sorted or dropped; its marks, taken once, do not.
+    credit = rule.credit(reference=None, budget=made.marks, held_out=made.held_out)
+    return changes_of_winner(
+        made.medians[made.order],
+        names,
+        chosen.workloads,
+        credit,
+        relative=rule.relative,
+        held_out=made.held_out,
     )
 
 

@@ -18,7 +18,8 @@ class Cell:
     trial that decided the study, None for a miss. `reached`: whether that median exists, so more than half of the
     studies reached the target. `value`: the one of the three that the board ranks by. `ratio`: value / reference's
     value (or the reference's budget where it missed), None for a miss. `credit`: in [0, 1], what the cell adds to
-    the score before the mean, None on a held-out workload, whose part is to make a miss of its base. `spread`:
+    the score before the mean, None on a held-out workload, whose part is to make a miss of its base; with the
+    ladder score the speed-up there, None on a workload without a ladder. `spread`:
     (max - min) / median over the studies that reached the target, None for fewer than two. `sustained`: whether the
     evaluation after the crossing met the target too, in every study that made one; None where no study did.
     `failures`: what broke trials, such as "2 x error in update (my.py:12): ValueError: bad beta". `unsuitable`: why
@@ -42,23 +43,43 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LadderDetails:
+    """What a ladder speed-up by time is made of, and how far it carries.
+
+    `in_steps`: the ladder speed-up in steps. `step_time`: the reference's seconds per step over the submission's, a
+    geometric mean; the score by time is about the product of the two. `general_low`, `general_high`: the 95 %
+    interval of the score on workloads like these, None for fewer than two.
+    """
+
+    in_steps: float | None
+    step_time: float | None
+    general_low: float | None
+    general_high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One submission on the board.
 
-    `rank`: 1 is best, equal scores share a rank. `score_low`, `score_high`: 95 % interval. `p_ahead_of_next`: the
-    probability that its score is above that of the row below, None in the last row. `tie_group`: 1 for the
-    submissions that cannot be distinguished from the first, 2 for the next ones. `speedup`: geometric mean of
-    reference / submission over the workloads that both reached, None where there is none.
+    `rank`: 1 is best, equal scores share a rank. `score_low`, `score_high`: 95 % interval, None where a single
+    study cannot tell. `p_ahead_of_next`: the probability that its score is above that of the row below, None in the
+    last row. `tie_group`: 1 for the submissions that cannot be distinguished from the first, 2 for the next ones.
+    `speedup`: geometric mean of reference / submission over the workloads that both reached, None where there is
+    none; the ladder score itself is one. `studies`, `studies_reached`: over all workloads. `ladder`: of the ladder
+    score alone.
     """
 
     submission: str
     rank: int
     score: float
-    score_low: float
-    score_high: float
+    score_low: float | None
+    score_high: float | None
     p_ahead_of_next: float | None
     tie_group: int
     speedup: float | None
+    studies: int
+    studies_reached: int
+    ladder: LadderDetails | None
     workloads: Mapping[str, Cell]
 
 
@@ -117,7 +138,7 @@ class Board:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Cell):  # vars, as dataclasses.asdict copies every value
+    if isinstance(value, Cell | LadderDetails):  # vars, as dataclasses.asdict copies every value
         return _plain(vars(value))
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

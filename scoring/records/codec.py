@@ -18,6 +18,7 @@ import msgspec
 
 from pacer.target import Target
 from scoring.records.compact import around, deciding
+from scoring.records.curve import Curve
 from scoring.records.migrations import NAMES_IN_1, migrated
 from scoring.records.record import SCHEMA, Evaluation, Record
 
@@ -25,7 +26,7 @@ DIGITS = 32
 """Hexadecimal digits of a digest."""
 
 _OMITTED: Mapping[str, object] = {
-    "contention_s": None, "skipped": 0, "devices": 1, "machines": 1, "compiled": False,
+    "contention_s": None, "skipped": 0, "curve": None, "devices": 1, "machines": 1, "compiled": False,
 }  # fmt: skip
 """What a line leaves out where it is at this value, as most records are."""
 
@@ -36,6 +37,7 @@ def to_json(record: Record) -> str:
     data = vars(record) | {
         "evaluations": [vars(evaluation) for evaluation in record.evaluations],
         "failure": record.failure and vars(record.failure),
+        "curve": record.curve and record.curve.columns(),
     }
     for name, value in _OMITTED.items():
         if data[name] == value:
@@ -84,6 +86,8 @@ def brief_fields(text: bytes) -> tuple[dict[str, Any], str] | None:
     evaluations: Sequence[Any] = data["evaluations"]
     target = Target(data["target"], data["higher_is_better"])
     index = deciding([each.value for each in evaluations], target)
+    if data["curve"] is None:
+        data["curve"] = Curve.of(evaluations, higher_is_better=data["higher_is_better"])
     data["evaluations"] = tuple(map(_evaluation, around(evaluations, index)))
     data["skipped"] += index
     return data, name
@@ -142,7 +146,7 @@ def _line_type(ledger: object, names: Mapping[str, str]) -> type[msgspec.Struct]
     evaluation = msgspec.defstruct(
         "Evaluation", _typed(Evaluation), rename=names, forbid_unknown_fields=True, gc=False
     )
-    own = _typed(Record, evaluations=tuple[evaluation, ...], ledger=ledger)
+    own = _typed(Record, evaluations=tuple[evaluation, ...], ledger=ledger, curve=_Columns | None)
     return msgspec.defstruct(
         "Line", [*own, ("digest", str | None, None)], rename=names, kw_only=True, forbid_unknown_fields=True
     )
@@ -161,7 +165,8 @@ def _default(each: Field[Any]) -> Any:
 
 
 _Ledger = tuple[tuple[str, float], ...]
-_NAMES: Mapping[int, Mapping[str, str]] = {1: NAMES_IN_1, SCHEMA: {}}
+_Columns = list[list[float | None]]
+_NAMES: Mapping[int, Mapping[str, str]] = {1: NAMES_IN_1, 2: {}, SCHEMA: {}}
 _LINES = {schema: msgspec.json.Decoder(_line_type(_Ledger, names)) for schema, names in _NAMES.items()}
 _BRIEFS = {schema: msgspec.json.Decoder(_line_type(msgspec.Raw, names)) for schema, names in _NAMES.items()}
 
@@ -170,6 +175,8 @@ def _fields(line: msgspec.Struct) -> dict[str, Any]:
     data = msgspec.structs.asdict(line)
     del data["digest"]
     data["schema"] = SCHEMA
+    if data["curve"] is not None:
+        data["curve"] = Curve.of_columns(data["curve"])
     return data
 
 

@@ -1,4 +1,4 @@
-"""Smaller records: without the evaluations that decide nothing."""
+"""Smaller records: a learning curve, and of the evaluations those two that decide."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from pacer.target import Target
 from scoring.records.record import Record
+
+_DIGITS, _TIME_DIGITS = 6, 4
 
 _T = TypeVar("_T")
 
@@ -25,34 +27,38 @@ def around(evaluations: Sequence[_T], index: int) -> Sequence[_T]:
 
 
 def brief(record: Record) -> Record:
-    """What boards and benches need of a record: two evaluations, and the ledger only for want of a budget."""
+    """What boards and benches need: the curve, two evaluations, and the ledger only for want of a budget."""
     index = deciding([each.value for each in record.evaluations], Target(record.target, record.higher_is_better))
     return replace(
         record,
         evaluations=around(record.evaluations, index),
         skipped=record.skipped + index,
+        curve=record.learning_curve(),
         ledger=() if record.budget_s else record.ledger,
     )
 
 
 def compact(record: Record) -> Record:
-    """What an archive keeps of a record: that, the ledger's totals, and times to a tenth of a millisecond."""
+    """What an archive keeps of a record: that, the ledger's totals, times to a tenth of a millisecond, and the
+    curve's values to six digits."""
     short = brief(record)
     failure = record.failure and replace(record.failure, traceback=None)
+    ledger = tuple((account, round(seconds, _TIME_DIGITS)) for account, seconds in _totals(record.ledger).items())
     return replace(
         short,
+        curve=short.curve and short.curve.rounded(_DIGITS, _TIME_DIGITS),
         evaluations=tuple(
-            replace(each, time_s=round(each.time_s, 4), extra_metrics={}) for each in short.evaluations
+            replace(each, time_s=round(each.time_s, _TIME_DIGITS), extra_metrics={}) for each in short.evaluations
         ),
-        ledger=tuple((account, round(seconds, 4)) for account, seconds in _totals(record.ledger).items()),
+        ledger=ledger,
         failure=failure,
-        contention_s=None if record.contention_s is None else round(record.contention_s, 4),
-        budget_s=round(record.budget_s, 4),
-        evaluation_period_s=round(record.evaluation_period_s, 4),
-        wall_s=round(record.wall_s, 4),
-        started=round(record.started, 4),
-        clock_started=round(record.clock_started, 4),
-        ended=round(record.ended, 4),
+        contention_s=None if record.contention_s is None else round(record.contention_s, _TIME_DIGITS),
+        budget_s=round(record.budget_s, _TIME_DIGITS),
+        evaluation_period_s=round(record.evaluation_period_s, _TIME_DIGITS),
+        wall_s=round(record.wall_s, _TIME_DIGITS),
+        started=round(record.started, _TIME_DIGITS),
+        clock_started=round(record.clock_started, _TIME_DIGITS),
+        ended=round(record.ended, _TIME_DIGITS),
     )
 
 

@@ -9,11 +9,12 @@ from enum import StrEnum
 from typing import Any
 
 from pacer.target import Target
+from scoring.records.curve import Curve
 from scoring.records.key import TrialKey
 from scoring.records.layout import Layout
 from scoring.records.protocol import ON_CLOCK
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of a record's fields. Whoever adds, renames or drops one raises it and adds to migrations.py."""
 
 
@@ -74,7 +75,8 @@ class Record:
     the kernel kept the submission from, none where it could do as it liked, None where that is not known; `resumed`
     counts how often the trial went on from a checkpoint. `contention_s` are the seconds that its cores, on average,
     worked for others while its clock ran, up to the last evaluation; None where that is not known. `skipped`
-    evaluations came before those that are here, in an archive. `devices`, `machines`, `compiled`: its layout.
+    evaluations came before those that are here, in an archive. `curve` is the learning curve where evaluations are
+    left out. `devices`, `machines`, `compiled`: its layout.
     """
 
     suite: str
@@ -117,6 +119,7 @@ class Record:
     resumed: int = 0
     contention_s: float | None = None
     skipped: int = 0
+    curve: Curve | None = None
     devices: int = 1
     machines: int = 1
     compiled: bool = False
@@ -144,6 +147,10 @@ class Record:
     def layout(self) -> Layout:
         """How it lay on its hardware."""
         return Layout(devices=self.devices, machines=self.machines, compiled=self.compiled)
+
+    def learning_curve(self) -> Curve:
+        """The best value so far over the trial; in an archive of schema 2 it starts after `skipped` evaluations."""
+        return self.curve or Curve.of(self.evaluations, higher_is_better=self.higher_is_better)
 
     @property
     def crossing(self) -> Evaluation | None:

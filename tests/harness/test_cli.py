@@ -34,14 +34,15 @@ def test_leaderboard_prints_strict_json(results: Path, capsys: pytest.CaptureFix
     board = json.loads(capsys.readouterr().out)
     assert [row["submission"] for row in board["rows"]] == ["adamw", "nadamw"]
     first = board["rows"][0]
-    assert first["score"] == pytest.approx(0.75, abs=0.01)  # twice as fast: log(4 / 0.5) / log(16) = 3/4
+    assert (board["score"], board["reference"]) == ("ladder", "nadamw")
+    assert first["score"] == pytest.approx(2.0, abs=0.03)  # twice as fast
     assert set(first) >= {"rank", "score_low", "score_high", "p_ahead_of_next", "tie_group", "speedup"}
     assert first["workloads"]["digits"]["reached"] is True
     assert first["workloads"]["digits"]["time_s"] == pytest.approx(5.1)
 
 
 @pytest.mark.parametrize("by", ["time", "steps", "examples"])
-@pytest.mark.parametrize("score", ["anchored", "algoperf", "algoperf-published"])
+@pytest.mark.parametrize("score", ["ladder", "anchored", "algoperf", "algoperf-published"])
 def test_leaderboard_prints_a_table(results: Path, capsys: pytest.CaptureFixture[str], by: str, score: str) -> None:
     arguments = ["leaderboard", "--results", str(results), "--no-mlflow", "--by", by, "--score", score]
     assert cli.main(arguments) == 0
@@ -159,10 +160,12 @@ def test_scores_are_compared(results: Path, capsys: pytest.CaptureFixture[str]) 
     arguments = ["leaderboard", "--results", str(results), "--compare", "--no-mlflow"]
     assert cli.main(arguments) == 0
     out = capsys.readouterr().out
-    assert all(score in out for score in ("anchored", "algoperf", "algoperf-published", "where they differ:"))
+    assert all(
+        score in out for score in ("ladder", "anchored", "algoperf", "algoperf-published", "where they differ:")
+    )
     assert cli.main([*arguments, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert [rows[0]["submission"] for rows in shown["scores"].values()] == ["adamw"] * 3
+    assert [rows[0]["submission"] for rows in shown["scores"].values()] == ["adamw"] * 4
     assert shown["warnings"] == []
     RecordStore(results, "mini").append(record("adamw", "text", time=None))
     with open(RecordStore(results, "mini").path, "a") as file:

@@ -15,6 +15,7 @@ def record(
     outcome=None,
     later=(),
     values=None,
+    points=None,
     message=None,
     **other,
 ) -> Record:
@@ -22,7 +23,7 @@ def record(
 
     `steps`: of the crossing, 10 a second where left out; 32 examples a step. `later`: values of the evaluations
     after the crossing, if there is one. `values`: all values instead, an evaluation every `time` seconds.
-    `message`: of a failure.
+    `points`: (step, seconds, value) of all evaluations instead. `message`: of a failure.
     """
     at = budget if time is None else time
     if values is None:
@@ -36,6 +37,12 @@ def record(
         Evaluation(step=round(t * rate), examples=32 * round(t * rate), time_s=t, value=v, train_loss=None)
         for t, v in zip(times, values, strict=True)
     )
+    if points is not None:
+        evaluations = tuple(
+            Evaluation(step=step, examples=32 * step, time_s=float(seconds), value=value, train_loss=None)
+            for step, seconds, value in points
+        )
+        outcome = outcome or ("reached" if points and (points[-1][2] or 0.0) >= 0.9 else "budget")
     failure = message and Failure(hook="update", kind="ValueError", message=message, file="/x/my.py", line=12)
     given = {
         "suite": "mini",

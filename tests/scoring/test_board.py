@@ -22,7 +22,7 @@ TIMES = {
 
 def board(times=TIMES, **other):
     records = times if isinstance(times, list) else table(times)
-    return build_board(records, BoardQuery(suite="mini", **({"draws": 200} | other)))
+    return build_board(records, BoardQuery(suite="mini", **({"draws": 200, "score": "anchored"} | other)))
 
 
 def by_name(made):
@@ -209,7 +209,7 @@ def test_json_is_strict_and_has_the_fields():
     assert list(plain) == ["suite", "ruleset", "hardware", "reference", "score", "by", "rows", "warnings"]
     assert list(plain["rows"][0]) == [
         "submission", "rank", "score", "score_low", "score_high",
-        "p_ahead_of_next", "tie_group", "speedup", "workloads",
+        "p_ahead_of_next", "tie_group", "speedup", "studies", "studies_reached", "ladder", "workloads",
     ]  # fmt: skip
     assert {"time_s", "steps", "reached", "ratio", "credit", "failures"} < set(plain["rows"][0]["workloads"]["x"])
     assert plain["rows"][-1]["workloads"]["x"]["time_s"] is None

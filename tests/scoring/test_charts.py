@@ -10,7 +10,7 @@ EVIL = "</script><b>$\\frac{a$\x1b 日本 _x"
 
 
 def board(submissions, **other):
-    return build_board(table(submissions), BoardQuery(suite="mini", draws=20, **other))
+    return build_board(table(submissions), BoardQuery(suite="mini", **({"draws": 20, "score": "anchored"} | other)))
 
 
 def crowded():

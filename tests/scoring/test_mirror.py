@@ -60,7 +60,7 @@ def quick_charts(request, monkeypatch):
 
 
 def board(records, **other):
-    return build_board(records, BoardQuery(suite="mini", draws=50, **other))
+    return build_board(records, BoardQuery(suite="mini", **({"draws": 50, "score": "anchored"} | other)))
 
 
 def runs(uri, name, kind=None, which=ViewType.ACTIVE_ONLY):

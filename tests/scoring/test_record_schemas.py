@@ -92,7 +92,7 @@ def test_a_line_of_today_is_pinned() -> None:
     expected = (
         WRITTEN_IN_1.replace(b'"beside":{"auc"', b'"extra_metrics":{"auc"')
         .replace(b'"beside":{}', b'"extra_metrics":{}')
-        .replace(b'"others_s":0.25,"schema":1', b'"contention_s":0.25,"schema":2')
+        .replace(b'"others_s":0.25,"schema":1', b'"contention_s":0.25,"schema":3')
     )
     assert line == sealed(expected)
 

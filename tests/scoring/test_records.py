@@ -35,7 +35,7 @@ def test_a_line_is_that_of_the_plain_dataclass() -> None:
         record(hp={"lr": 0.1, "betas": (0.9, 0.999)}, variant_of="y", reason="é"),
         replace(record(), failure=failure, evaluations=(evaluation,)),
     ):
-        usual = {"contention_s": None, "skipped": 0, "devices": 1, "machines": 1, "compiled": False}
+        usual = {"contention_s": None, "skipped": 0, "curve": None, "devices": 1, "machines": 1, "compiled": False}
         plain = {name: value for name, value in asdict(each).items() if name not in usual}
         text = json.dumps(plain, allow_nan=False, separators=(",", ":"))
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -215,7 +215,9 @@ def test_a_record_in_brief_is_the_record_without_what_no_board_needs(name, chang
     assert (short.key, short.crossing, short.outcome) == (made.key, made.crossing, made.outcome)
     place = short.skipped - made.skipped
     assert short.evaluations == made.evaluations[place : place + 2] or short == made
-    assert replace(short, evaluations=made.evaluations, ledger=made.ledger, skipped=made.skipped) == made
+    assert short.curve == made.learning_curve()
+    whole = {name: getattr(made, name) for name in ("evaluations", "ledger", "skipped", "curve")}
+    assert replace(short, **whole) == made
     if made.crossing is None:
         assert short.evaluations[-1:] == made.evaluations[-1:]
     if made.budget_s == 0.0:

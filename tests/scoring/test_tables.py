@@ -22,7 +22,9 @@ TIMES = {
 
 
 def board(times=TIMES, extra=(), **other):
-    return build_board([*table(times), *extra], BoardQuery(suite="mini", **({"draws": 200} | other)))
+    return build_board(
+        [*table(times), *extra], BoardQuery(suite="mini", **({"draws": 200, "score": "anchored"} | other))
+    )
 
 
 def test_text_reads_well():
@@ -100,7 +102,9 @@ def test_csv_has_numbers_and_gaps():
 
 def test_crossings_that_fell_back_are_marked():
     text = as_text(
-        build_board(table({"nadamw": {"a": [1, 2, 3]}}, later=(0.5,)), BoardQuery(suite="mini", draws=10))
+        build_board(
+            table({"nadamw": {"a": [1, 2, 3]}}, later=(0.5,)), BoardQuery(suite="mini", draws=10, score="anchored")
+        )
     )
     assert "2.00 s~" in text
     assert "did not meet the target" in text

@@ -20,6 +20,7 @@ from pacer.errors import UsageError
 from scoring.board import Board
 from scoring.records import Record, RecordStore, files
 from scoring.records.layout import SINGLE, Layout
+from scoring.records.protocol import REFERENCE
 
 _NAME = "board.toml"
 _SPECS = "specs.json"
@@ -43,6 +44,7 @@ def of_board(board: Board, results: Path, records: Sequence[Record], layout: Lay
         "score": board.score,
         "by": board.by,
     }
+    settings |= {"reference": board.reference} if board.reference != REFERENCE else {}
     named = {"devices": layout.devices, "machines": layout.machines, "compile": layout.compiled}
     usual = {"devices": SINGLE.devices, "machines": SINGLE.machines, "compile": SINGLE.compiled}
     return settings | {name: value for name, value in named.items() if value != usual[name]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -15,9 +16,11 @@ from harness.protocol.defaults import DEFAULT_MIRROR_S, DEFAULT_SUITE
 from harness.system.sandbox import Limits
 from scoring.names import Axis, Score
 from scoring.records.layout import Layout
+from scoring.records.protocol import REFERENCE
 
 if TYPE_CHECKING:
     from harness.report.show import Presentation
+    from scoring.board import BoardQuery
 
 Ruleset = Literal["self", "external"]
 
@@ -34,6 +37,9 @@ RulesetOption = Annotated[
         converter=one_of(*get_args(Ruleset)),
         help="self: fixed hyperparameters, one trial a study; external: tuned in a search space. [self]",
     ),
+]
+ReferenceOption = Annotated[
+    Text | None, Parameter(help=f"What speed-ups are relative to. [{REFERENCE}, or baseline of an imported suite]")
 ]
 Json = Annotated[bool, Parameter(help="Print JSON, for programs.")]
 Hardware = Annotated[Text | None, Parameter(metavar="FINGERPRINT")]
@@ -81,7 +87,14 @@ class ClusterLayout(MachineLayout):
 class BoardOptions:
     """What a board is, and where it is shown."""
 
-    score: Annotated[Score, Parameter(help="How times become a score.")] = "anchored"
+    score: Annotated[
+        Score | None,
+        Parameter(
+            converter=one_of(*get_args(Score)),
+            help="How trials become a score. [ladder; anchored without trials of the reference]",
+        ),
+    ] = None
+    reference: ReferenceOption = None
     by: Annotated[Axis, Parameter(help="What is ranked.")] = "time"
     compare: Annotated[bool, Parameter(help="Print the ranks and scores of all scores side by side.")] = False
     json: Json = False
@@ -90,6 +103,22 @@ class BoardOptions:
         Patience, Parameter(help="Seconds for MLflow at most, inf for as long as it takes; the next call goes on.")
     ] = DEFAULT_MIRROR_S
     tracking_uri: TrackingUri = field(default_factory=places.tracking_uri)
+
+    def query(
+        self, suite: str, ruleset: str, workloads: Sequence[str] | None = None, fingerprint: str | None = None
+    ) -> BoardQuery:
+        """Which board of a suite these options ask for."""
+        from scoring.board import BoardQuery
+
+        return BoardQuery(
+            suite=suite,
+            ruleset=ruleset,
+            reference=reference_of(self.reference, suite),
+            workloads=workloads,
+            fingerprint=fingerprint,
+            score=self.score,
+            by=self.by,
+        )
 
     def presentation(self) -> Presentation:
         """Where the board is shown."""
@@ -114,6 +143,12 @@ def ruleset_of(ruleset: Ruleset | None, suite: str | None) -> str:
     """The ruleset that was named, else that of an imported suite, else self."""
     published = of_suite(suite or "")
     return ruleset or (published.ruleset if published else "self")
+
+
+def reference_of(reference: str | None, suite: str) -> str:
+    """The submission that was named, else the reference of an imported suite, else Pacer's."""
+    published = of_suite(suite)
+    return reference or (published.reference if published else REFERENCE)
 
 
 def folder(text: str) -> Path:

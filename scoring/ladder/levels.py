@@ -1,0 +1,52 @@
+"""The levels of a workload, from the reference's own curves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scoring.ladder.curves import AXES, Curves
+from scoring.scores import Array
+
+SHARES = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+"""Where the levels are on the reference's way, in steps. Easier ones tell little of the target."""
+
+_EARLY = 0.1
+_PLATEAU = 0.02
+"""A study without a target to reach is on its way until what is left to gain is 2 % of what it gained since a tenth
+of its run: after that, on the plateau, the least noise in a value is a long time. On AlgoPerf's published 0.5 logs
+this takes the signal to noise of the score from 11 to 16, and it matters little whether it is 1 or 10 %."""
+
+
+def levels_of(reference: Curves, target: float | None) -> Array:
+    """The levels [L], from easy to hard, of the reference's studies; higher is better in all of them.
+
+    A study's way is that to the target, or where it misses or has none, that to its plateau. A level is the median
+    over studies of the values at a share of the way, never harder than the target. Of curves that begin late, as
+    those of an old archive, the last level alone is known. Empty where no study has a value.
+    """
+    kept = np.isfinite(reference.finals)
+    if not kept.any():
+        return np.empty(0)
+    curves = Curves(at=reference.at[kept], best=reference.best[kept])
+    ways = _ways(curves, target)
+    values = np.median(curves.values_at(SHARES, ways), axis=0)
+    known = SHARES * np.median(ways) >= np.median(curves.at[:, 0, AXES["steps"]])
+    known[-1] = True
+    values = np.maximum.accumulate(values[known])
+    return values if target is None else np.minimum(values, target)
+
+
+def _ways(curves: Curves, target: float | None) -> Array:
+    """The lengths of the studies' ways [T] in steps."""
+    ends = curves.ends[:, AXES["steps"]]
+    early = curves.values_at(np.array([_EARLY]), ends)[:, 0]
+    ways = _steps_to(curves, curves.finals - _PLATEAU * (curves.finals - early))
+    if target is None:
+        return ways
+    to_target = _steps_to(curves, np.full(len(ends), target))
+    return np.where(np.isfinite(to_target), to_target, ways)
+
+
+def _steps_to(curves: Curves, values: Array) -> Array:
+    """The steps [T] at which each curve comes to a value of its own."""
+    return np.diagonal(curves.crossings(values)[..., AXES["steps"]])
