@@ -160,6 +160,11 @@ class Workload:
         """Reference steps between two evaluations."""
         return self.step_hint / self.evaluations
 
+    @property
+    def evaluation_stride(self) -> int:
+        """The same as a whole number: evaluations fall on its multiples, for all submissions alike."""
+        return max(1, round(self.steps_per_evaluation))
+
     def reaches(self, value: float | None) -> bool:
         """Whether a validation value meets the target; never for a value that is not finite (None)."""
         return Target(self.target, self.metric.higher_is_better).met(value)

@@ -102,7 +102,8 @@ class Trial:
     @property
     def evaluation_period_s(self) -> float:
         """The submission time between two evaluations, as its record shows it."""
-        return self.ending.period_s
+        period_s = self.ending.period_s
+        return self.budget_s if period_s is None else period_s
 
     def under(self, stop_rule: StopRule) -> Self:
         """The same trial, which this rule may stop before its budget; not for a repeat, which has no such rule."""
@@ -118,8 +119,9 @@ class Trial:
 
 def over_horizon(workload: Workload, budget_s: float, *, stop_at_target: bool = True) -> EverySteps:
     """Evaluations as often as the workload has them, up to the end of the reference's horizon."""
-    every = max(1, round(workload.steps_per_evaluation))
-    return EverySteps(every=every, last=workload.step_hint, budget_s=budget_s, stop_at_target=stop_at_target)
+    return EverySteps(
+        every=workload.evaluation_stride, last=workload.step_hint, budget_s=budget_s, stop_at_target=stop_at_target
+    )
 
 
 def results_hash(workload: Workload) -> str:
