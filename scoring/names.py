@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Score = Literal["anchored", "algoperf", "algoperf-published"]
+Score = Literal["ladder", "anchored", "algoperf", "algoperf-published"]
 """The scores; scoring.rules.RULES says how each is made."""
 
 Axis = Literal["time", "steps", "examples"]

@@ -53,8 +53,12 @@ from pacer.errors import UsageError
 if TYPE_CHECKING:
     from harness.runs.bench_report import BenchReport
     from scoring.board import Board, BoardQuery
+    from scoring.names import Score
 
 SUPERVISED = True
+_LADDER: Score = "ladder"
+"""The score that needs no targets: it compares whole curves with the reference's."""
+
 EXAMPLES = (
     "pacer bench",
     "pacer bench --suite mini --studies 5",
@@ -201,6 +205,11 @@ def _check(options: Options) -> None:
             raise UsageError(f"{option} is of use with --until-decided alone; type: --until-decided adamw,lion")
     if together and (options.submissions or options.submission):
         raise UsageError("--until-decided A,B names the submissions; leave out --submissions and --submission")
+    if together and options.board.score == _LADDER:
+        raise UsageError(
+            "--until-decided compares by the anchored score; leave out --score ladder, or ask for more studies: "
+            "--studies 5"
+        )
     if options.variant_seed is not None and not options.variants:
         raise UsageError("--variant-seed is of use with --variants alone; type: --variants 3")
 
@@ -226,6 +235,7 @@ def _settings(options: Options) -> Settings:
         limits=options.limits.limits(),
         checkpoint_s=options.checkpoint_s,
         layout=options.layout.layout(),
+        needs_targets=options.board.score != _LADDER,
     )
 
 

@@ -29,15 +29,16 @@ def listed_variants(settings: Settings) -> tuple[Workload, ...]:
 
 
 def chosen_workloads(settings: Settings) -> tuple[Workload, ...]:
-    """The workloads of the settings and the variants drawn for them. Raises UsageError where one is unknown or has
-    no target at this scale."""
+    """The workloads of the settings and the variants drawn for them. Raises UsageError where one is unknown, or has
+    no target in this suite though one is needed."""
     workloads = listed_workloads(settings)
     workloads += drawn(settings, workloads)
     for workload in workloads:
-        if workload.target is None:
+        if settings.needs_targets and workload.target is None:
             raise UsageError(
                 f"{workload.name} has no target in suite {workload.suite} yet, or has changed since it was set; "
-                f"type: make targets SUITE={workload.suite} WORKLOADS={workload.name}"
+                f"to rank by whole curves, for which none is needed, type: make bench SUITE={workload.suite} "
+                f"SCORE=ladder; to set it: make targets SUITE={workload.suite} WORKLOADS={workload.name}"
             )
     return workloads
 
