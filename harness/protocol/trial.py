@@ -15,6 +15,7 @@ from scoring.records import TrialKey
 from scoring.records.layout import SINGLE, Layout
 from scoring.stopping import StopRule
 from submissions.registry import SubmissionRef
+from workloads import registry
 from workloads.base import Workload
 
 
@@ -93,6 +94,10 @@ class Trial:
     def id(self) -> TrialId:
         """Which of its bench's trials it is."""
         return TrialId(self.workload, self.submission.name, self.study, self.trial)
+
+    def find_workload(self) -> Workload:
+        """What it trains, at its horizon and batch size. Raises ValueError where there is no such workload."""
+        return registry.find(self.suite, self.workload).scaled(self.layout.horizon, self.layout.batch)
 
     @property
     def budget_s(self) -> float:

@@ -45,7 +45,6 @@ from harness.trial.resume import Resumption
 from harness.trial.state import TrialState
 from scoring.records import Evaluation, Failure, Outcome, Record
 from scoring.records.protocol import Account
-from workloads import registry
 from workloads.base import Precision
 
 _CPU = torch.device("cpu")
@@ -68,7 +67,7 @@ def run_trial(
     machine.keep_freed_memory()
     torch.set_num_threads(1)
     devices.set_products(Precision.FP32)
-    workload = registry.find(trial.suite, trial.workload)
+    workload = trial.find_workload()
     folder = workload.dataset.prepare(trial.data.absolute())
     installed = packages.install(trial.submission, trial.data.absolute())
     model = initial_model(workload, seeds.init_seed(trial.seed, workload.name, trial.study, trial.trial))

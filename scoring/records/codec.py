@@ -25,7 +25,8 @@ DIGITS = 32
 """Hexadecimal digits of a digest."""
 
 _OMITTED: Mapping[str, object] = {
-    "contention_s": None, "skipped": 0, "devices": 1, "machines": 1, "compiled": False,
+    "contention_s": None, "skipped": 0, "devices": 1, "machines": 1, "compiled": False, "horizon": 1.0,
+    "batch": 1.0,
 }  # fmt: skip
 """What a line leaves out where it is at this value, as most records are."""
 
