@@ -441,8 +441,9 @@ def test_half_a_message_does_not_hold_the_referee(run_source: Run, tally: Counte
 
 
 def test_going_back_in_steps_is_noticed(run_source: Run, tally: Counter[str]) -> None:
-    body = "if training.step == 30:\n    training.step = 2\nreturn training.loss(batch).detach()"
-    record = run_source(probe(update=body), ending=EverySteps(every=20, budget_s=10.0, period_s=0.05))
+    back = "self.back = training.step == 30 or getattr(self, 'back', False)\nif self.back:\n    training.step = 2\n"
+    body = back + "return training.loss(batch).detach()"
+    record = run_source(probe(update=body), ending=EverySteps(every=20, budget_s=1.5, period_s=0.1))
     caught = record.outcome is Outcome.ERROR and "back" in record.failure.message
     tried(tally, "detected", caught)
 
