@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pacer.errors import RecordsError
 from scoring.query import BoardQuery
 from scoring.records import Outcome, Record
+from scoring.rules import RULES
 from scoring.times import studies
 
 
@@ -49,7 +50,8 @@ def select(records: Sequence[Record], query: BoardQuery) -> Selection:
     """
     suite, ruleset = query.suite, query.ruleset
     warnings: list[str] = []
-    aimed = [r for r in records if r.target is not None]  # the others were made to find a target
+    targetless = query.score is None or RULES[query.score].of_curves
+    aimed = [r for r in records if targetless or r.target is not None]
     ours = [r for r in aimed if r.suite == suite and r.ruleset == ruleset]
     if not ours:
         others = sorted({(r.suite, r.ruleset) for r in aimed})

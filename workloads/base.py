@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
@@ -159,6 +159,22 @@ class Workload:
     def steps_per_evaluation(self) -> float:
         """Reference steps between two evaluations."""
         return self.step_hint / self.evaluations
+
+    @property
+    def evaluation_stride(self) -> int:
+        """The same as a whole number: evaluations fall on its multiples, for all submissions alike."""
+        return max(1, round(self.steps_per_evaluation))
+
+    def scaled(self, horizon: float = 1.0, batch: float = 1.0) -> Workload:
+        """The same with `horizon` times as many examples to train on, in batches `batch` times as large.
+
+        Steps and batch are rounded to whole numbers. The number of evaluations stays; a target does not hold.
+        """
+        if horizon == batch == 1.0:
+            return self
+        batch_size = max(1, round(batch * self.batch_size))
+        steps = round(horizon * self.step_hint * self.batch_size / batch_size)
+        return replace(self, batch_size=batch_size, step_hint=max(1, steps), target=None)
 
     def reaches(self, value: float | None) -> bool:
         """Whether a validation value meets the target; never for a value that is not finite (None)."""

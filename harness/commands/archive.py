@@ -36,7 +36,7 @@ def run(options: Options) -> int:
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     named = options.submissions
-    kept = [r for r in records if r.target is not None and (named is None or r.submission in named)]
+    kept = [r for r in records if named is None or r.submission in named]
     store = RecordStore(Path(options.to), suite)
     store.write_archive(kept)
     print(f"{store.archive}: {len(kept)} records, {store.archive.stat().st_size} bytes")

@@ -53,8 +53,12 @@ from pacer.errors import UsageError
 if TYPE_CHECKING:
     from harness.runs.bench_report import BenchReport
     from scoring.board import Board, BoardQuery
+    from scoring.names import Score
 
 SUPERVISED = True
+_LADDER: Score = "ladder"
+"""The score that needs no targets: it compares whole curves with the reference's."""
+
 EXAMPLES = (
     "pacer bench",
     "pacer bench --suite mini --studies 5",
@@ -218,6 +222,7 @@ def _settings(options: Options) -> Settings:
         limits=options.limits.limits(),
         checkpoint_s=options.checkpoint_s,
         layout=options.layout.layout(),
+        needs_targets=options.board.score not in (None, _LADDER),
     )
 
 

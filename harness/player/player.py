@@ -68,7 +68,7 @@ def _prepare(spec: PlayerSpec, referee: RefereeChannel) -> Task:
         machine.pin(spec.core)
     machine.keep_freed_memory()
     torch.set_num_threads(1)
-    workload = registry.find(*spec.workload)
+    workload = registry.find(*spec.workload).scaled(*spec.scale)
     arrays = open_split(spec.data, "train", workload.train_examples)
     joins_namespaces = spec.rank > 0 and spec.host is None
     guards = sandbox.enter(spec.sandbox_spec, referee.receive_files() if joins_namespaces else ())

@@ -1,9 +1,10 @@
 """How a trial ends, and when it is evaluated until then: the one place where both are decided.
 
-A trial is evaluated by the clock (`ByClock`: what a bench orders), every so many steps (`EverySteps`: to time, tune
-or try a submission) or at given steps (`AtSteps`: a repeat of a recorded trial). Each of these values answers three
-questions of the referee: when the next evaluation is due, how long a hook may take, and whether the trial ends with
-the evaluation that was just made. Times are in seconds of submission time.
+A trial is evaluated on a grid of steps (`EverySteps`: what a bench orders, and what times, tunes or tries a
+submission) or at given steps (`AtSteps`: a repeat of a recorded trial). The grid is the same for all submissions
+of a workload, whatever the machine's mood, so that curves are compared step by step. Each of these values answers
+three questions of the referee: when the next evaluation is due, how long a hook may take, and whether the trial
+ends with the evaluation that was just made. Times are in seconds of submission time.
 
 Every ending of a trial, in the order in which they can happen:
 
@@ -19,7 +20,7 @@ Every ending of a trial, in the order in which they can happen:
 | DIVERGED | the value at an evaluation is not finite | `outcome` |
 | REACHED | the value at an evaluation meets the target, where `stop_at_target` | `outcome` |
 | COMPLETE | the submission raises `TrainingComplete`, or its schedule is over | the player, then `outcome` |
-| COMPLETE | the last step that was ordered is made (`EverySteps`, `AtSteps`) | `outcome` |
+| COMPLETE | the last step that was ordered is made (`AtSteps`, and `EverySteps` where it has one) | `outcome` |
 | BUDGET | the budget is spent at an evaluation (not `AtSteps`) | `outcome` |
 | OUTRUN, SETTLED, CUT, UNPROMISING | the stop rule gives that reason at an evaluation (not `AtSteps`) | `outcome` |
 
@@ -30,7 +31,6 @@ no ending: there is no record, and the trial is run again.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -40,6 +40,9 @@ from scoring.stopping import NEVER, StopRule
 
 _LEAST_GRACE_S = 1.0
 """Seconds beyond the budget that a hook has at least, however short the evaluation period is."""
+
+_DENSE = 80
+"""So many evaluations are `every` steps apart, and from then on a fortieth to an eightieth of the steps made."""
 
 
 class Ended(NamedTuple):
@@ -69,57 +72,49 @@ class Overrun(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ByClock:
-    """Evaluations whenever the submission's clock passes a multiple of `period_s`, and at the end of the budget."""
+class EverySteps:
+    """Evaluations after every `every` steps, and when the clock decides: at the end of the budget, and when the
+    stop rule has its say. Step `last` ends the trial if the clock does not; None: the clock alone does.
 
+    From the eightieth evaluation on the stride doubles whenever the number of steps does, so that short steps buy
+    few evaluations. `period_s` is what the reference takes between two evaluations, None where a trial is not
+    measured against the reference; then it is the budget.
+    """
+
+    every: int
     budget_s: float
-    period_s: float
+    last: int | None = None
+    period_s: float | None = None
     stop_at_target: bool = True
     stop_rule: StopRule = NEVER
 
     def next_evaluation(self, step: int, time_s: float, stall_s: float) -> NextEvaluation:
-        """When an evaluation is due after one at this step and time; `stall_s` is the longest wait for a step."""
-        period_ends_s = (math.floor(time_s / self.period_s) + 1) * self.period_s
-        return NextEvaluation(None, min(period_ends_s, _last_s(self)))
+        """When an evaluation is due after one at this step and time; `stall_s` is the longest wait for a step.
+
+        Before the clock decides, the referee asks only those of whom it hears nothing for that long, or for twice
+        as long as the reference takes.
+        """
+        asked_s = time_s + max(stall_s, 2 * _period_s(self))
+        return NextEvaluation(self.step_after(step), min(asked_s, _last_s(self)))
+
+    def step_after(self, step: int) -> int:
+        """The first step after this one that is evaluated."""
+        stride = self.every
+        while step >= _DENSE * stride:
+            stride *= 2
+        due = (step // stride + 1) * stride
+        return due if self.last is None else min(due, self.last)
 
     def patience_s(self, time_s: float, stall_s: float) -> float:
         """Seconds that a hook may still take at this time: until the budget and a period more are over."""
-        return _until_overrun_s(self, time_s, stall_s)
+        return min(self.budget_s + max(_period_s(self), _LEAST_GRACE_S) - time_s, stall_s)
 
     def outcome(self, evaluations: Sequence[Evaluation], *, met: bool, complete: bool) -> Outcome | None:
         """How the trial ends with the last of these evaluations, None where it goes on.
 
         `met`: its value meets the target. `complete`: the submission has nothing more to train.
         """
-        return _of_value(self, evaluations[-1], met, complete) or _of_clock(self, evaluations)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EverySteps:
-    """Evaluations after every `every` steps up to step `last`, which ends the trial if the budget does not."""
-
-    every: int
-    last: int
-    budget_s: float
-    stop_at_target: bool = True
-    stop_rule: StopRule = NEVER
-
-    @property
-    def period_s(self) -> float:
-        """The evaluation period that a record shows: by the clock there is one evaluation, at the budget's end."""
-        return self.budget_s
-
-    def next_evaluation(self, step: int, time_s: float, stall_s: float) -> NextEvaluation:
-        """When an evaluation is due after one at this step and time; `stall_s` is the longest wait for a step."""
-        return NextEvaluation(min((step // self.every + 1) * self.every, self.last), _last_s(self))
-
-    def patience_s(self, time_s: float, stall_s: float) -> float:
-        """Seconds that a hook may still take at this time: until twice the budget is over."""
-        return _until_overrun_s(self, time_s, stall_s)
-
-    def outcome(self, evaluations: Sequence[Evaluation], *, met: bool, complete: bool) -> Outcome | None:
-        """How the trial ends with the last of these evaluations, None where it goes on; as of `ByClock`."""
-        complete = complete or evaluations[-1].step >= self.last
+        complete = complete or (self.last is not None and evaluations[-1].step >= self.last)
         return _of_value(self, evaluations[-1], met, complete) or _of_clock(self, evaluations)
 
 
@@ -146,12 +141,12 @@ class AtSteps:
         return stall_s
 
     def outcome(self, evaluations: Sequence[Evaluation], *, met: bool, complete: bool) -> Outcome | None:
-        """How the trial ends with the last of these evaluations, None where it goes on; as of `ByClock`."""
+        """How the trial ends with the last of these evaluations, None where it goes on; as of `EverySteps`."""
         complete = complete or evaluations[-1].step >= self.steps[-1]
         return _of_value(self, evaluations[-1], met, complete)
 
 
-Ending = ByClock | EverySteps | AtSteps
+Ending = EverySteps | AtSteps
 
 
 def declined(outcome: Outcome, reason: str) -> Ended:
@@ -182,15 +177,15 @@ def _of_value(ending: Ending, evaluation: Evaluation, met: bool, complete: bool)
     return Outcome.COMPLETE if complete else None
 
 
-def _of_clock(ending: ByClock | EverySteps, evaluations: Sequence[Evaluation]) -> Outcome | None:
+def _of_clock(ending: EverySteps, evaluations: Sequence[Evaluation]) -> Outcome | None:
     time_s = evaluations[-1].time_s
     return Outcome.BUDGET if time_s >= ending.budget_s else ending.stop_rule.stop_reason(time_s, evaluations)
 
 
-def _last_s(ending: ByClock | EverySteps) -> float:
+def _last_s(ending: EverySteps) -> float:
     """The time at which an evaluation decides the trial, whatever the period is."""
     return min(ending.budget_s, ending.stop_rule.until_s)
 
 
-def _until_overrun_s(ending: ByClock | EverySteps, time_s: float, stall_s: float) -> float:
-    return min(ending.budget_s + max(ending.period_s, _LEAST_GRACE_S) - time_s, stall_s)
+def _period_s(ending: EverySteps) -> float:
+    return ending.budget_s if ending.period_s is None else ending.period_s

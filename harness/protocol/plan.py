@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from harness.protocol.ending import ByClock
+from harness.protocol.ending import EverySteps
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Overrides, Trial, results_hash
 from harness.system import machine
@@ -139,7 +139,8 @@ def plan(
     def make(number: int) -> Trial:
         study, trial, w, s = _coordinates(number, shape)
         step_s = seconds_per_step[ordered[w].name]
-        ending = ByClock(
+        ending = EverySteps(
+            every=ordered[w].evaluation_stride,
             budget_s=BUDGET_FACTOR[settings.ruleset] * ordered[w].step_hint * step_s,
             period_s=ordered[w].steps_per_evaluation * step_s,
         )

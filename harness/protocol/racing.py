@@ -11,6 +11,7 @@ from harness.protocol.trial import Trial, results_hash
 from scoring.records import Record, Stored
 from scoring.records.protocol import REFERENCE
 from scoring.stopping import (
+    NEVER,
     AllOf,
     FinishedTrial,
     Missed,
@@ -71,8 +72,11 @@ class Race:
         self._finished[record.submission, record.workload].append(finished_trial(record, curve=self._curves))
 
     def rule(self, trial: Trial) -> StopRule:
-        """When a trial that is about to start may stop."""
+        """When a trial that is about to start may stop. Policies go by times to the target: where there is none,
+        they would take each trial for a miss."""
         workload = self._workloads[trial.workload]
+        if workload.target is None:
+            return NEVER
         context = TrialContext(
             submission=trial.submission.name,
             workload=trial.workload,

@@ -18,7 +18,8 @@ class Settings:
     `variants` counts the variants to be drawn; `variant_seed` None draws them with the seed of the results folder.
     `checkpoint_s` is how often a trial keeps where it stands. `hardware` is the fingerprint of the nodes to measure
     on, None for those with the most devices. `stop` names the policy by which trials stop before
-    their budget, one of harness.protocol.racing.POLICIES. `layout` is that of each trial.
+    their budget, one of harness.protocol.racing.POLICIES. `layout` is that of each trial. `needs_targets`: whether
+    a workload without a target is refused, as its trials cannot be scored.
     """
 
     suite: str = "mini"
@@ -38,3 +39,4 @@ class Settings:
     limits: Limits = DEFAULT_LIMITS
     checkpoint_s: float = 60.0
     layout: Layout = SINGLE
+    needs_targets: bool = True

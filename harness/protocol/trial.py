@@ -15,6 +15,7 @@ from scoring.records import TrialKey
 from scoring.records.layout import SINGLE, Layout
 from scoring.stopping import StopRule
 from submissions.registry import SubmissionRef
+from workloads import registry
 from workloads.base import Workload
 
 
@@ -94,6 +95,10 @@ class Trial:
         """Which of its bench's trials it is."""
         return TrialId(self.workload, self.submission.name, self.study, self.trial)
 
+    def find_workload(self) -> Workload:
+        """What it trains, at its horizon and batch size. Raises ValueError where there is no such workload."""
+        return registry.find(self.suite, self.workload).scaled(self.layout.horizon, self.layout.batch)
+
     @property
     def budget_s(self) -> float:
         """The submission time that it may take; the submission knows it."""
@@ -102,7 +107,8 @@ class Trial:
     @property
     def evaluation_period_s(self) -> float:
         """The submission time between two evaluations, as its record shows it."""
-        return self.ending.period_s
+        period_s = self.ending.period_s
+        return self.budget_s if period_s is None else period_s
 
     def under(self, stop_rule: StopRule) -> Self:
         """The same trial, which this rule may stop before its budget; not for a repeat, which has no such rule."""
@@ -118,8 +124,9 @@ class Trial:
 
 def over_horizon(workload: Workload, budget_s: float, *, stop_at_target: bool = True) -> EverySteps:
     """Evaluations as often as the workload has them, up to the end of the reference's horizon."""
-    every = max(1, round(workload.steps_per_evaluation))
-    return EverySteps(every=every, last=workload.step_hint, budget_s=budget_s, stop_at_target=stop_at_target)
+    return EverySteps(
+        every=workload.evaluation_stride, last=workload.step_hint, budget_s=budget_s, stop_at_target=stop_at_target
+    )
 
 
 def results_hash(workload: Workload) -> str:

@@ -30,17 +30,20 @@ def variants_of(suite: str, workloads: Sequence[Workload]) -> tuple[Workload, ..
 def drawn(settings: Settings, workloads: Sequence[Workload]) -> tuple[Workload, ...]:
     """As many variants of these workloads as the settings ask for, the draw of the settings' or the folder's seed.
 
-    No workload has two before each has one; those without a target are left out. Raises UsageError where there are
-    not so many.
+    No workload has two before each has one; those without a target are left out where one is needed. Raises
+    UsageError where there are not so many.
     """
     if not settings.variants:
         return ()
     named = {workload.name for workload in workloads}
-    found = [v for v in variants_of(settings.suite, workloads) if v.name not in named and v.target is not None]
+    found = [v for v in variants_of(settings.suite, workloads) if v.name not in named]
+    if settings.needs_targets:
+        found = [variant for variant in found if variant.target is not None]
     if settings.variants > len(found):
+        which = " with a target" if settings.needs_targets else ""
         raise UsageError(
             f"{settings.variants} variants were asked for, expected at most {len(found)}: these workloads have no "
-            "more with a target. To see them, type: "
+            f"more{which}. To see them, type: "
             f"pacer workloads --suite {settings.suite} --variants"
         )
     seed = folder_seed(settings) if settings.variant_seed is None else settings.variant_seed

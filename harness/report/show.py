@@ -13,6 +13,7 @@ from rich.console import Console
 
 from harness.algoperf.facts import of_suite
 from harness.protocol.defaults import DEFAULT_MIRROR_S
+from pacer.errors import UsageError
 from scoring import compare
 from scoring.board import Board, BoardQuery, build_board
 from scoring.records import RecordStore
@@ -62,8 +63,11 @@ class Boards:
 def open_boards(results: Path, query: BoardQuery, layout: Layout = SINGLE) -> Boards:
     """The records to answer a question from. Those of an imported suite are missed elsewhere than others.
 
-    Raises RecordsError where the records cannot be read.
+    Raises RecordsError where the records cannot be read, UsageError for a score that such trials cannot have.
     """
+    if layout.scale and query.score not in (None, "ladder"):
+        scale = " ".join(layout.scale)
+        raise UsageError(f"targets do not hold at {scale}; to rank by whole curves, type: {scale} SCORE=ladder")
     trials, warnings = RecordStore(results, query.suite).brief()
     # A fingerprint says all of the hardware, the layout included.
     trials = [t for t in trials if query.fingerprint is not None or t.record.layout == layout]

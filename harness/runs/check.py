@@ -15,7 +15,8 @@ from pacer.errors import UsageError
 from scoring.records import Outcome, Record
 from submissions.registry import resolve
 
-_ENDING = EverySteps(every=3, last=6, budget_s=30.0, stop_at_target=False)
+_STEPS = 6
+_ENDING = EverySteps(every=3, last=_STEPS, budget_s=30.0, stop_at_target=False)
 
 
 def check(settings: Settings, spec: str, console: Console) -> int:
@@ -61,6 +62,6 @@ def _complaint(record: Record) -> str | None:
         return f"diverged: {record.metric} is not a finite number after {record.evaluations[-1].step} steps"
     if any(e.train_loss is None for e in record.evaluations):
         return "update returned a loss that is not a finite number"
-    if record.outcome is Outcome.COMPLETE and record.evaluations and record.evaluations[-1].step < _ENDING.last:
+    if record.outcome is Outcome.COMPLETE and record.evaluations and record.evaluations[-1].step < _STEPS:
         return f"ended by itself after {record.evaluations[-1].step} steps"
     return None

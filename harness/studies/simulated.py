@@ -25,6 +25,7 @@ from harness.algoperf.facts import leaderboard
 from harness.algoperf.find_logs import leaderboards, published
 from harness.algoperf.import_logs import import_logs
 from harness.protocol import seeds
+from harness.protocol.ending import EverySteps
 from harness.protocol.trial import Trial, results_hash
 from harness.system import machine
 from harness.system.machine import Device
@@ -67,21 +68,24 @@ def run_trial(
 ) -> Record:
     """The record of a trial whose curve was recorded before; `trial.data` is the folder of the curves.
 
-    Obeys the trial's stop rule at each evaluation, as a trial does.
+    Its evaluations are on the grid of steps that was ordered, and it obeys the stop rule at each, as a trial does.
     """
     started = time.time()
-    stop_rule = trial.ending.stop_rule
+    ordered, stop_rule = trial.ending, trial.ending.stop_rule
+    assert isinstance(ordered, EverySteps)
     like, stretch, rng = _draw(trial)
     end_s = like.evaluations[-1].time_s
     evaluations: list[Evaluation] = []
     ledger: list[tuple[str, float]] = [("start", 0.4), ("setup", 0.002)]
     outcome, clock_s = Outcome.BUDGET, 0.002
+    step = 0
     for losses, recorded in zip(rng.random(len(like.evaluations)).tolist(), like.evaluations, strict=True):
         time_s = _LENGTH * trial.budget_s * stretch * recorded.time_s / end_s
         if time_s >= min(trial.budget_s, stop_rule.until_s):
             outcome = stop_rule.stop_reason(time_s, evaluations) or Outcome.BUDGET
             break
-        made = replace(recorded, time_s=time_s, examples=32 * recorded.step, train_loss=losses, extra_metrics={})
+        step = ordered.step_after(step)
+        made = Evaluation(step=step, examples=32 * step, time_s=time_s, value=recorded.value, train_loss=losses)
         evaluations.append(made)
         ledger += [
             ("training", time_s - clock_s),

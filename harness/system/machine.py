@@ -53,14 +53,15 @@ class Hardware:
 def hardware(layout: Layout = SINGLE, kinds: Sequence[Gpu] | None = None) -> Hardware:
     """The hardware that a trial has here: GPUs where there are some, else CPU cores with one thread each.
 
-    Another layout is as good as other hardware: times do not compare. `kinds` are the machine's GPUs, None for
-    those that this process may use.
+    Another layout is as good as other hardware: times do not compare, nor do budgets at another horizon. `kinds`
+    are the machine's GPUs, None for those that this process may use.
     """
     kinds = gpus.usable() if kinds is None else kinds
     one = f"1 {kinds[0].name}" if kinds else "1 CPU core"
     device = one if layout.devices == 1 else f"{layout.devices} x {one}"
     device += f" on {layout.machines} machines" if layout.machines > 1 else ""
     device += ", compiled" if layout.compiled else ""
+    device += "".join(f", {factor}" for factor in layout.scale)
     return Hardware(processor=_processor(), cores=psutil.cpu_count() or 1, device=device, torch=version("torch"))
 
 

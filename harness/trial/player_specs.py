@@ -34,6 +34,7 @@ def player_specs(
     draw = (trial.study, trial.trial)
     spec = PlayerSpec(
         workload=(trial.suite, workload.name),
+        scale=(trial.layout.horizon, trial.layout.batch),
         data=folder,
         submission=trial.submission,
         searches=trial.ruleset != "self",

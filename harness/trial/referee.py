@@ -45,7 +45,6 @@ from harness.trial.resume import Resumption
 from harness.trial.state import TrialState
 from scoring.records import Evaluation, Failure, Outcome, Record
 from scoring.records.protocol import Account
-from workloads import registry
 from workloads.base import Precision
 
 _CPU = torch.device("cpu")
@@ -68,7 +67,7 @@ def run_trial(
     machine.keep_freed_memory()
     torch.set_num_threads(1)
     devices.set_products(Precision.FP32)
-    workload = registry.find(trial.suite, trial.workload)
+    workload = trial.find_workload()
     folder = workload.dataset.prepare(trial.data.absolute())
     installed = packages.install(trial.submission, trial.data.absolute())
     model = initial_model(workload, seeds.init_seed(trial.seed, workload.name, trial.study, trial.trial))
@@ -233,9 +232,13 @@ class Referee:
 
 
 def _must_be_due(ready: EvalReady, due: NextEvaluation, asked: bool, before: Sequence[Evaluation]) -> None:
-    """Raises PlayerGone where the player evaluates although nothing is due, or has gone back in time."""
+    """Raises PlayerGone where the player evaluates although nothing is due, has trained past the step at which it
+    had to stop, or has gone back in time."""
     if not (asked or ready.complete or ready.step == due.step):
         message = f"the player asked for an evaluation at step {ready.step}, before one was due"
+        raise PlayerGone(Failure(hook="update", kind="ProtocolError", message=message))
+    if due.step is not None and ready.step > due.step:
+        message = f"the player is at step {ready.step}, past the evaluation that was due at step {due.step}"
         raise PlayerGone(Failure(hook="update", kind="ProtocolError", message=message))
     if before and (ready.step < before[-1].step or ready.examples < before[-1].examples):
         message = f"the player went from step {before[-1].step} back to step {ready.step}"

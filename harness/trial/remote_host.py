@@ -26,7 +26,6 @@ from harness.trial.player_process import PlayerProcess
 from harness.trial.player_specs import player_specs
 from harness.trial.remote_player import Answered, Gone, Received, Report, Spoilt, set_network_options
 from pacer.errors import PacerError
-from workloads import registry
 from workloads.datasets.base import DatasetError
 
 
@@ -74,7 +73,7 @@ def _serve_until_failure(connection: Connection, trial: Trial, rank: int, host: 
 
 
 def _serve(connection: Connection, trial: Trial, rank: int, host: str, device: Device) -> NoReturn:
-    workload = registry.find(trial.suite, trial.workload)
+    workload = trial.find_workload()
     folder = workload.dataset.prepare(trial.data.absolute())
     further = packages.install(trial.submission, trial.data.absolute())
     size = weights.size_of(workload.model())

@@ -140,6 +140,8 @@ class TrialState:
             devices=trial.layout.devices,
             machines=trial.layout.machines,
             compiled=trial.layout.compiled,
+            horizon=trial.layout.horizon,
+            batch=trial.layout.batch,
         )
 
 

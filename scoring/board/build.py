@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pacer.errors import RecordsError, UsageError
+from pacer.errors import UsageError
 from scoring import board_warnings, scores
 from scoring.board.cells import cells_of
 from scoring.board.scored import Scored, ladder_details, scored
@@ -51,20 +51,6 @@ def build_board(records: Sequence[Record], query: BoardQuery) -> Board:
         trials=chosen.count,
         code=chosen.code,
     )
-
-
-def p_first_ahead(records: Sequence[Record], first: str, second: str, query: BoardQuery) -> float:
-    """The probability that the score of one submission is above that of another, as on their board.
-
-    Raises RecordsError where one of them has no trials.
-    """
-    chosen = select(records, query)
-    for name in (first, second):
-        if name not in chosen.submissions:
-            raise RecordsError(
-                f"no finished trials of {name} in suite {query.suite} with ruleset {query.ruleset}; {query.advice}"
-            )
-    return scored(chosen, query).certainty.p_ahead(*map(chosen.submissions.index, (first, second)))
 
 
 def _rows(chosen: Selection, made: Scored, query: BoardQuery) -> tuple[Row, ...]:

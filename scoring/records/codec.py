@@ -27,6 +27,7 @@ DIGITS = 32
 
 _OMITTED: Mapping[str, object] = {
     "contention_s": None, "skipped": 0, "curve": None, "devices": 1, "machines": 1, "compiled": False,
+    "horizon": 1.0, "batch": 1.0,
 }  # fmt: skip
 """What a line leaves out where it is at this value, as most records are."""
 

@@ -76,7 +76,7 @@ class Record:
     counts how often the trial went on from a checkpoint. `contention_s` are the seconds that its cores, on average,
     worked for others while its clock ran, up to the last evaluation; None where that is not known. `skipped`
     evaluations came before those that are here, in an archive. `curve` is the learning curve where evaluations are
-    left out. `devices`, `machines`, `compiled`: its layout.
+    left out. `devices`, `machines`, `compiled`, `horizon`, `batch`: its layout. `step_hint` is that at its horizon.
     """
 
     suite: str
@@ -123,6 +123,8 @@ class Record:
     devices: int = 1
     machines: int = 1
     compiled: bool = False
+    horizon: float = 1.0
+    batch: float = 1.0
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -145,8 +147,14 @@ class Record:
 
     @property
     def layout(self) -> Layout:
-        """How it lay on its hardware."""
-        return Layout(devices=self.devices, machines=self.machines, compiled=self.compiled)
+        """How it was run."""
+        return Layout(
+            devices=self.devices,
+            machines=self.machines,
+            compiled=self.compiled,
+            horizon=self.horizon,
+            batch=self.batch,
+        )
 
     def learning_curve(self) -> Curve:
         """The best value so far over the trial; in an archive of schema 2 it starts after `skipped` evaluations."""

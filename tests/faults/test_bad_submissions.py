@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.protocol.ending import ByClock
+from harness.protocol.ending import EverySteps
 from harness.system.sandbox import Limits
 from scoring.records import Outcome, Record, from_json, to_json
 from submissions.registry import UnknownSubmissionError, resolve
@@ -106,7 +106,7 @@ def test_it_ends_its_own_trial_by_name(what: str, run_source: Run, tally: Counte
     budget_s = 20.0 if outcome is Outcome.ERROR else 2.0
     limits = replace(LIMITS, stall_s=2.5 * budget_s)
     started = time.monotonic()
-    ending = ByClock(budget_s=budget_s, period_s=0.5, stop_at_target=False)
+    ending = EverySteps(every=100, budget_s=budget_s, period_s=0.5, stop_at_target=False)
     record = run_source(source, ending=ending, limits=limits)
     assert record.outcome is outcome, record.failure
     if message is not None:

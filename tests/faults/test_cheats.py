@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from harness.player import weights
-from harness.protocol.ending import ByClock, EverySteps
+from harness.protocol.ending import EverySteps
 from harness.protocol.trial import Trial
 from harness.system import sandbox
 from harness.system.processes import ProcessTree, children
@@ -441,8 +441,9 @@ def test_half_a_message_does_not_hold_the_referee(run_source: Run, tally: Counte
 
 
 def test_going_back_in_steps_is_noticed(run_source: Run, tally: Counter[str]) -> None:
-    body = "if training.step == 30:\n    training.step = 2\nreturn training.loss(batch).detach()"
-    record = run_source(probe(update=body), ending=ByClock(budget_s=10.0, period_s=0.05))
+    back = "self.back = training.step == 30 or getattr(self, 'back', False)\nif self.back:\n    training.step = 2\n"
+    body = back + "return training.loss(batch).detach()"
+    record = run_source(probe(update=body), ending=EverySteps(every=20, budget_s=1.5, period_s=0.1))
     caught = record.outcome is Outcome.ERROR and "back" in record.failure.message
     tried(tally, "detected", caught)
 
@@ -464,6 +465,14 @@ def test_more_evaluations_are_not_to_be_had(run_source: Run, tally: Counter[str]
     caught = (record.failure.kind, record.failure.message)
     expected = ("ProtocolError", "the player asked for an evaluation at step 20, before one was due")
     tried(tally, "detected", caught == expected and len(record.evaluations) == 1)
+
+
+def test_evaluations_cannot_be_skipped(run_source: Run, tally: Counter[str]) -> None:
+    """By a player that jumps over the step at which it is to stop: it is asked for one at the end, and caught."""
+    body = "if training.step == 30:\n    training.step = 45\nreturn training.loss(batch).detach()"
+    record = run_source(probe(update=body), ending=EverySteps(every=20, budget_s=1.5, period_s=0.1))
+    caught = record.failure is not None and "past the evaluation that was due at step 40" in record.failure.message
+    tried(tally, "detected", caught and len(record.evaluations) == 1)
 
 
 # ---- Checkpoints.

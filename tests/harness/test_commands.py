@@ -301,6 +301,11 @@ def test_make_gives_the_same_options_as_typing() -> None:
         (["status", "SUITE=mini"], "SUITE is no setting of make status, which takes RESULTS, JSON"),
         (["bench", "STUDIES=three"], "STUDIES=three: expected a whole number from 1 up"),
         (["bench", "COMPILE=maybe"], "COMPILE=maybe: expected true or false"),
+        *(
+            (["bench", f"{name}={factor}"], f"{name}={factor}: expected a number from 1/16 to 16")
+            for name in ("HORIZON", "BATCH")
+            for factor in ("0", "-1", "nan", "1000", "inf", "half")
+        ),
         (["bench", "studies=3"], "settings are in capitals: STUDIES=3"),
         (
             ["bench", "STOP=exat"],

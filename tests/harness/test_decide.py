@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,8 @@ from harness.runs.bench_report import BenchReport
 from harness.runs.decide import Until, until_decided
 from harness.system import machine
 from pacer.errors import UsageError
-from scoring.board import BoardQuery, build_board, p_first_ahead
 from scoring.records import RecordStore
-from tests.scoring.build import record, table
+from tests.scoring.build import record
 
 CLUSTER = object()
 LEVEL = [10.0, 11.0, 9.0, 10.5, 9.5, 10.0]
@@ -63,26 +61,34 @@ def test_a_clear_difference_is_decided_at_once(monkeypatch: pytest.MonkeyPatch, 
     times = {"nadamw": LEVEL, "adamw": [5.0] * 6, "adam": [20.0] * 6}
     reports, printed = decided(monkeypatch, tmp_path, times, Until())
     assert len(reports) == 1
-    assert printed == "P(adamw ahead of adam) is 100.0% after 2 studies: decided\n"
+    assert printed == "adamw against adam after 2 studies: 4.00x [4.00, 4.00] at 97.50%: adamw is ahead\n"
+
+
+def test_equivalence_is_an_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    times = {"nadamw": LEVEL, "adamw": [10.0] * 6, "adam": [10.0, 10.02, 10.01, 9.99, 10.0, 10.0]}
+    reports, printed = decided(monkeypatch, tmp_path, times, Until())
+    assert len(reports) <= 2
+    assert printed.endswith(": equivalent\n")
 
 
 def test_studies_are_added_while_it_is_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     times = {
         "nadamw": LEVEL,
-        "adamw": [10.0, 12.0, 8.0, 8.0, 8.0, 8.0],
-        "adam": [11.0, 9.0, 12.0, 12.0, 12.0, 12.0],
+        "adamw": [10.0, 8.0, 8.0, 8.2, 8.1, 8.0],
+        "adam": [11.0, 12.0, 12.1, 12.0, 12.3, 12.0],
     }
     reports, printed = decided(monkeypatch, tmp_path, times, Until(sure=0.9, budget_h=9.0))
     assert 2 <= len(reports) <= 5
-    assert printed.count(": another one\n") == len(reports) - 1
-    assert printed.endswith(f" after {len(reports) + 1} studies: decided\n")
+    assert printed.count(": undecided; another one\n") == len(reports) - 1
+    assert printed.endswith(": adamw is ahead\n")
+    assert f" after {len(reports) + 1} studies: " in printed
     records = RecordStore(tmp_path, "mini").read()[0]
     assert len(records) == 3 * (len(reports) + 1), "one study a bench, beside the two of the first"
 
 
 def test_the_budget_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     reports, printed = decided(
-        monkeypatch, tmp_path, dict.fromkeys(("nadamw", "adamw", "adam"), LEVEL), Until(budget_h=1)
+        monkeypatch, tmp_path, {"nadamw": LEVEL, "adamw": LEVEL, "adam": LEVEL[::-1]}, Until(budget_h=1)
     )
     assert len(reports) == 2, "half an hour on two devices each"
     assert printed.endswith("60 min of device time are spent\n")
@@ -102,18 +108,7 @@ def test_two_submissions_are_expected(pair: tuple[str, ...], message: str, tmp_p
         next(until_decided(Settings(results=tmp_path), pair, Until(), Console()))
 
 
-@pytest.mark.parametrize("setting", [{"sure": 0.5}, {"sure": 1.0}, {"budget_h": 0.0}])
+@pytest.mark.parametrize("setting", [{"sure": 0.5}, {"sure": 1.0}, {"budget_h": 0.0}, {"margin": 0.0}])
 def test_settings_that_mean_nothing_are_refused(setting: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
         Until(**setting)
-
-
-def test_the_probability_is_the_boards() -> None:
-    records = table({"nadamw": {"a": LEVEL}, "adamw": {"a": [9.0, 9.5, 10.5]}, "adam": {"a": [10.2, 9.2, 11.0]}})
-    rows = build_board(records, BoardQuery(suite="mini")).rows
-    for upper, lower in pairwise(rows):
-        ahead = p_first_ahead(records, upper.submission, lower.submission, BoardQuery(suite="mini"))
-        assert ahead == upper.p_ahead_of_next
-        assert p_first_ahead(
-            records, lower.submission, upper.submission, BoardQuery(suite="mini")
-        ) == pytest.approx(1 - ahead)

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 import pytest
 
 from harness.protocol import ending
-from harness.protocol.ending import AtSteps, ByClock, Ended, Ending, EverySteps, NextEvaluation, Overrun
+from harness.protocol.ending import AtSteps, Ended, Ending, EverySteps, NextEvaluation, Overrun
 from scoring.records import Evaluation, Failure, Outcome
 from scoring.stopping import Below, FirstOf, Until
 
 INF = math.inf
 STALL_S = 900.0
 
-CLOCK = ByClock(budget_s=10.0, period_s=3.0)
+GRID = EverySteps(every=20, budget_s=10.0, period_s=3.0)
 STEPS = EverySteps(every=20, last=50, budget_s=10.0)
 GIVEN = AtSteps(steps=(7, 30, 31), budget_s=10.0, period_s=3.0)
-ALL = (CLOCK, STEPS, GIVEN)
+ALL = (GRID, STEPS, GIVEN)
 
 
 def evaluation(time_s: float = 1.0, step: int = 1, value: float | None = 0.5) -> Evaluation:
@@ -43,50 +43,42 @@ def outcome(
 
 
 @pytest.mark.parametrize(
-    ("time_s", "ask_at_s"),
-    [
-        (0.0, 3.0),
-        (2.999, 3.0),
-        (3.0, 6.0),  # exactly on a period's end: the next one
-        (3.001, 6.0),
-        (5.0, 6.0),
-        (6.0, 9.0),
-        (7.5, 9.0),  # a late evaluation does not shift the next
-        (9.0, 10.0),  # the budget ends before the period
-        (9.999, 10.0),
-        (10.0, 10.0),
-        (25.0, 10.0),  # asked at once
-    ],
-)
-def test_by_clock_each_multiple_of_the_period_is_due_and_the_budget(time_s: float, ask_at_s: float) -> None:
-    assert CLOCK.next_evaluation(123, time_s, STALL_S) == NextEvaluation(None, ask_at_s)
-
-
-def test_by_clock_no_period_is_left_out() -> None:
-    """A trial whose evaluations take place when they are due has one at each multiple of its period."""
-    long, time_s, asked = replace(CLOCK, budget_s=100.0, period_s=0.25), 0.0, []
-    while time_s < 5.0:
-        time_s = long.next_evaluation(0, time_s, STALL_S).ask_at_s
-        asked.append(time_s)
-    assert asked == [0.25 * number for number in range(1, 21)]
-
-
-@pytest.mark.parametrize(
-    ("until_s", "ask_at_s"), [(INF, 3.0), (3.5, 3.0), (3.0, 3.0), (2.0, 2.0), (1e-6, 1e-6), (0.0, 0.0)]
-)
-def test_by_clock_an_evaluation_is_due_when_the_stop_rule_decides(until_s: float, ask_at_s: float) -> None:
-    ruled = replace(CLOCK, stop_rule=Until(until_s, Outcome.CUT))
-    assert ruled.next_evaluation(0, 1.0, STALL_S) == NextEvaluation(None, ask_at_s)
-
-
-@pytest.mark.parametrize(
     ("step", "due"), [(0, 20), (1, 20), (19, 20), (20, 40), (21, 40), (39, 40), (40, 50), (49, 50), (50, 50)]
 )
-def test_every_steps_a_multiple_is_due_and_the_last(step: int, due: int) -> None:
+def test_a_multiple_is_due_and_the_last_step(step: int, due: int) -> None:
     assert STEPS.next_evaluation(step, 4.0, STALL_S) == NextEvaluation(due, 10.0)
 
 
-def test_every_steps_no_multiple_is_left_out() -> None:
+@pytest.mark.parametrize("time_s", [0.0, 3.0, 9.999, 25.0])
+@pytest.mark.parametrize(("step", "due"), [(0, 20), (19, 20), (20, 40), (50, 60), (1_579, 1_580), (1_580, 1_600)])
+def test_the_clock_moves_no_evaluation_and_there_need_be_no_last_step(step: int, due: int, time_s: float) -> None:
+    assert GRID.next_evaluation(step, time_s, STALL_S) == NextEvaluation(due, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("step", "due"),
+    [(1_600, 1_640), (1_639, 1_640), (3_160, 3_200), (3_200, 3_280), (6_400, 6_560), (6_560, 6_720)],
+)
+def test_from_the_eightieth_evaluation_on_the_stride_grows_with_the_steps(step: int, due: int) -> None:
+    assert GRID.step_after(step) == due
+
+
+def test_short_steps_buy_few_evaluations() -> None:
+    """A thousand times as many steps as the densest stretch has: ten doublings."""
+    step, count = 0, 0
+    while (step := GRID.step_after(step)) <= 1_600 * 1_024:
+        count += 1
+    assert count == 80 + 10 * 40
+
+
+@pytest.mark.parametrize(
+    ("stall_s", "period_s", "ask_at_s"), [(1.0, 3.0, 7.0), (7.0, 3.0, 8.0), (900.0, 3.0, 10.0), (1.0, None, 10.0)]
+)
+def test_whoever_is_not_heard_of_is_asked(stall_s: float, period_s: float | None, ask_at_s: float) -> None:
+    assert replace(GRID, period_s=period_s).next_evaluation(0, 1.0, stall_s) == NextEvaluation(20, ask_at_s)
+
+
+def test_no_multiple_is_left_out() -> None:
     long, step, due = replace(STEPS, every=3, last=20), 0, []
     while step < 20:
         step = long.next_evaluation(step, 0.0, STALL_S).step
@@ -94,9 +86,12 @@ def test_every_steps_no_multiple_is_left_out() -> None:
     assert due == [3, 6, 9, 12, 15, 18, 20]
 
 
-@pytest.mark.parametrize(("until_s", "ask_at_s"), [(INF, 10.0), (11.0, 10.0), (10.0, 10.0), (4.0, 4.0)])
-def test_every_steps_the_referee_asks_when_the_clock_decides(until_s: float, ask_at_s: float) -> None:
-    ruled = replace(STEPS, stop_rule=Until(until_s))
+@pytest.mark.parametrize("of", [GRID, STEPS])
+@pytest.mark.parametrize(
+    ("until_s", "ask_at_s"), [(INF, 10.0), (11.0, 10.0), (10.0, 10.0), (4.0, 4.0), (1e-6, 1e-6), (0.0, 0.0)]
+)
+def test_the_referee_asks_when_the_clock_decides(of: EverySteps, until_s: float, ask_at_s: float) -> None:
+    ruled = replace(of, stop_rule=Until(until_s))
     assert ruled.next_evaluation(0, 0.0, STALL_S).ask_at_s == ask_at_s
 
 
@@ -114,14 +109,14 @@ def test_at_steps_the_next_one_is_due_and_none_is_asked_for_before_a_stall(step:
 @pytest.mark.parametrize(
     ("of", "time_s", "stall_s", "patience_s"),
     [
-        (CLOCK, 0.0, STALL_S, 13.0),  # the budget and a period
-        (CLOCK, 4.0, STALL_S, 9.0),
-        (CLOCK, 13.0, STALL_S, 0.0),
-        (CLOCK, 14.0, STALL_S, -1.0),
-        (CLOCK, 0.0, 13.0, 13.0),
-        (CLOCK, 0.0, 12.5, 12.5),  # a stall is noticed before
-        (replace(CLOCK, period_s=1.0), 0.0, STALL_S, 11.0),
-        (replace(CLOCK, period_s=0.1), 0.0, STALL_S, 11.0),  # a second at least
+        (GRID, 0.0, STALL_S, 13.0),  # the budget and a period
+        (GRID, 4.0, STALL_S, 9.0),
+        (GRID, 13.0, STALL_S, 0.0),
+        (GRID, 14.0, STALL_S, -1.0),
+        (GRID, 0.0, 13.0, 13.0),
+        (GRID, 0.0, 12.5, 12.5),  # a stall is noticed before
+        (replace(GRID, period_s=1.0), 0.0, STALL_S, 11.0),
+        (replace(GRID, period_s=0.1), 0.0, STALL_S, 11.0),  # a second at least
         (STEPS, 0.0, STALL_S, 20.0),  # twice the budget
         (STEPS, 5.0, STALL_S, 15.0),
         (STEPS, 0.0, 15.0, 15.0),
@@ -189,7 +184,7 @@ def test_a_submission_that_is_done_goes_before_budget_and_rule(of: Ending, time_
         (GIVEN, 30, None),
         (GIVEN, 31, Outcome.COMPLETE),
         (GIVEN, 32, Outcome.COMPLETE),
-        (CLOCK, 10**9, None),
+        (GRID, 10**9, None),
     ],
 )
 def test_the_last_step_completes_a_trial(of: Ending, step: int, ends: Outcome | None) -> None:
@@ -201,30 +196,30 @@ def test_the_last_step_goes_before_the_budget() -> None:
     assert outcome(STEPS, 99.0, 49) is Outcome.BUDGET
 
 
-@pytest.mark.parametrize("of", [CLOCK, STEPS])
+@pytest.mark.parametrize("of", [GRID, STEPS])
 @pytest.mark.parametrize(("time_s", "ends"), [(9.999, None), (10.0, Outcome.BUDGET), (10.001, Outcome.BUDGET)])
 def test_the_budget_ends_a_trial_once_it_is_spent(of: Ending, time_s: float, ends: Outcome | None) -> None:
     assert outcome(of, time_s) is ends
 
 
-@pytest.mark.parametrize("of", [CLOCK, STEPS])
-def test_the_budget_goes_before_the_stop_rule(of: ByClock | EverySteps) -> None:
+@pytest.mark.parametrize("of", [GRID, STEPS])
+def test_the_budget_goes_before_the_stop_rule(of: EverySteps) -> None:
     ruled = replace(of, stop_rule=Said(Outcome.CUT))
     assert outcome(ruled, 10.0) is Outcome.BUDGET
     assert outcome(ruled, 9.999) is Outcome.CUT
 
 
-@pytest.mark.parametrize("of", [CLOCK, STEPS])
+@pytest.mark.parametrize("of", [GRID, STEPS])
 @pytest.mark.parametrize("reason", [Outcome.OUTRUN, Outcome.SETTLED, Outcome.CUT, Outcome.UNPROMISING])
 @pytest.mark.parametrize("time_s", [3.999, 4.0, 4.001])
-def test_a_stop_rule_gives_the_reason(of: ByClock | EverySteps, reason: Outcome, time_s: float) -> None:
+def test_a_stop_rule_gives_the_reason(of: EverySteps, reason: Outcome, time_s: float) -> None:
     ruled = replace(of, stop_rule=Until(4.0, reason))
     assert outcome(ruled, time_s) is (reason if time_s >= 4.0 else None)
 
 
 def test_a_stop_rule_sees_the_whole_curve() -> None:
     rule = Below(times=(2.0,), values=(0.5,), sign=1)
-    ruled = replace(CLOCK, stop_rule=FirstOf((rule,)))
+    ruled = replace(GRID, stop_rule=FirstOf((rule,)))
     good, bad = evaluation(1.0, 1, 0.9), evaluation(2.5, 2, 0.1)
     assert ruled.outcome((bad,), met=False, complete=False) is Outcome.UNPROMISING
     assert ruled.outcome((good, bad), met=False, complete=False) is None
@@ -240,9 +235,9 @@ def test_neither_budget_nor_rule_ends_a_repeat(time_s: float) -> None:
 # ---- Endings without an evaluation.
 
 
-@pytest.mark.parametrize("of", [CLOCK, STEPS])
+@pytest.mark.parametrize("of", [GRID, STEPS])
 @pytest.mark.parametrize(("until_s", "starts"), [(-1.0, False), (0.0, False), (1e-9, True), (INF, True)])
-def test_a_trial_without_time_need_not_start(of: ByClock | EverySteps, until_s: float, starts: bool) -> None:
+def test_a_trial_without_time_need_not_start(of: EverySteps, until_s: float, starts: bool) -> None:
     ended = ending.before_training(replace(of, stop_rule=Until(until_s, Outcome.SETTLED)))
     assert ended == (None if starts else Ended(Outcome.SETTLED))
 
@@ -273,13 +268,15 @@ def test_a_hook_that_overruns_is_a_miss_and_names_itself(hook: str, who: str) ->
 
 
 @pytest.mark.parametrize(
-    ("of", "budget_s", "period_s"), [(CLOCK, 10.0, 3.0), (STEPS, 10.0, 10.0), (GIVEN, 10.0, 3.0)]
+    ("of", "budget_s", "period_s"), [(GRID, 10.0, 3.0), (STEPS, 10.0, None), (GIVEN, 10.0, 3.0)]
 )
-def test_records_show_a_budget_and_a_period(of: Ending, budget_s: float, period_s: float) -> None:
+def test_a_trial_has_a_budget_and_the_period_of_the_reference_if_measured_against_it(
+    of: Ending, budget_s: float, period_s: float | None
+) -> None:
     assert (of.budget_s, of.period_s) == (budget_s, period_s)
 
 
-@pytest.mark.parametrize("of", [*ALL, replace(CLOCK, stop_rule=FirstOf((Until(3.0),)))])
+@pytest.mark.parametrize("of", [*ALL, replace(GRID, stop_rule=FirstOf((Until(3.0),)))])
 def test_an_ending_travels_to_other_processes(of: Ending) -> None:
     assert pickle.loads(pickle.dumps(of)) == of
     with pytest.raises(AttributeError):

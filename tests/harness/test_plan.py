@@ -64,6 +64,12 @@ def test_budgets_and_periods_are_reference_steps(ruleset: str, factor: float) ->
         horizon = workload.step_hint * PACE[workload.name]
         assert trial.budget_s == pytest.approx(factor * horizon)
         assert trial.evaluation_period_s == pytest.approx(horizon / workload.evaluations)
+        assert (trial.ending.every, trial.ending.last) == (round(workload.step_hint / workload.evaluations), None)
+
+
+def test_evaluations_are_at_the_same_steps_however_fast_the_machine_is() -> None:
+    slow = plan(settings(), WORKLOADS, SUBMISSIONS, {name: 7 * pace for name, pace in PACE.items()}, (), "here")
+    assert [t.ending.every for t in slow] == [t.ending.every for t in make()]
 
 
 def changed_target(workload: Workload) -> Workload:

@@ -60,6 +60,16 @@ def test_a_trial_races_against_its_own_study(policy: str) -> None:
     assert going.rule(trial(1, 1)).until_s == 3.0
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_without_a_target_no_trial_is_stopped(policy: str) -> None:
+    """Else each would count as a miss, and the next ones were not run."""
+    endless = replace(WORKLOAD, target=None)
+    missed = [replace(finished(None, study, number), workload_hash=results_hash(endless), target=None)
+              for study in range(2) for number in range(2)]  # fmt: skip
+    going = Race(settings(stop=policy), [endless], [NADAMW, ADAMW], HERE, map(stored, missed))
+    assert going.rule(trial(2, 0)).until_s == float("inf")
+
+
 @pytest.mark.parametrize(
     "change",
     [{"submission_hash": "older"}, {"workload_hash": "older"}, {"fingerprint": "elsewhere"}, {"ruleset": "self"}],

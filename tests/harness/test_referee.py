@@ -21,7 +21,7 @@ from harness.player.commands import (
     Thaw,
 )
 from harness.player.messages import Configured, EvalReady, Loaded, Message, Saving
-from harness.protocol.ending import AtSteps, ByClock, Ended, EverySteps
+from harness.protocol.ending import AtSteps, Ended, EverySteps
 from harness.protocol.trial import Trial
 from harness.trial.clock import Stopwatch
 from harness.trial.player_handle import EXIT, MeasurementInvalid, PlayerGone
@@ -200,7 +200,7 @@ class Rig:
         self.evaluator = FakeEvaluator(self.now, self.players, workload, [0.5])
         self.resumption = FakeResumption(self.now)
 
-    def conduct(self, ending: ByClock | EverySteps | AtSteps) -> Ended:
+    def conduct(self, ending: EverySteps | AtSteps) -> Ended:
         referee = Referee(
             trial=replace(self.trial, ending=ending),
             evaluator=self.evaluator,
@@ -229,20 +229,34 @@ def rig(tmp_path: Path) -> Rig:
         ruleset="self",
         seed=0,
         data=tmp_path,
-        ending=ByClock(budget_s=5.0, period_s=1.0),
+        ending=EverySteps(every=4, budget_s=5.0, period_s=1.0),
     )
     return Rig(order, tmp_path)
 
 
-CLOCK = ByClock(budget_s=5.0, period_s=1.0)
+GRID = EverySteps(every=4, budget_s=5.0, period_s=1.0)
 STEPS = EverySteps(every=4, last=10, budget_s=100.0)
 
 
-def test_by_clock_every_period_has_its_evaluation_and_the_budget_ends_the_trial(rig: Rig) -> None:
-    assert rig.conduct(CLOCK) == Ended(Outcome.BUDGET)
-    assert rig.times == pytest.approx([1.0, 2.0, 3.0, 4.0, 5.0], abs=STEP_S + 0.1)
-    assert all(time_s >= due for time_s, due in zip(rig.times, (1.0, 2.0, 3.0, 4.0, 5.0), strict=True))
-    assert rig.evaluator.calls == 5
+@pytest.mark.parametrize("after_s", [0.0, 0.125, 0.375])
+def test_the_grid_is_evaluated_until_the_budget_ends_the_trial(after_s: float, rig: Rig) -> None:
+    """However long the submission takes, evaluations fall on the grid, save the last one."""
+    rig.players.after_s = after_s
+    assert rig.conduct(GRID) == Ended(Outcome.BUDGET)
+    *on_grid, last = rig.steps
+    assert on_grid == [4, 8, 12, 16][: len(on_grid)]
+    assert len(on_grid) >= 3
+    assert on_grid[-1] < last < on_grid[-1] + 4
+    assert rig.times[-1] == pytest.approx(5.0, abs=STEP_S + 0.1)
+    assert rig.times[-1] >= 5.0
+    assert rig.evaluator.calls == len(rig.steps)
+
+
+def test_a_player_that_is_not_heard_of_is_asked_and_the_grid_stays(rig: Rig) -> None:
+    rig.trial = replace(rig.trial, limits=replace(rig.trial.limits, stall_s=2.25))
+    rig.conduct(EverySteps(every=12, budget_s=8.0, period_s=1.0))
+    assert [told.eval_step for told in rig.players.told[:3]] == [12, 12, 24]
+    assert rig.steps[0] < 12 == rig.steps[1]
 
 
 def test_every_steps_are_evaluated_up_to_the_last(rig: Rig) -> None:
@@ -339,12 +353,13 @@ def test_a_submission_ends_its_trial_at_any_step(rig: Rig) -> None:
 
 
 def test_a_stop_rule_is_asked_when_its_time_has_come(rig: Rig) -> None:
-    assert rig.conduct(replace(CLOCK, stop_rule=Until(2.6, Outcome.CUT))) == Ended(Outcome.CUT)
-    assert rig.times == pytest.approx([1.0, 2.0, 2.6], abs=STEP_S + 0.1)
+    assert rig.conduct(replace(GRID, stop_rule=Until(2.6, Outcome.CUT))) == Ended(Outcome.CUT)
+    assert rig.steps == [4, 8, 9]
+    assert 2.6 <= rig.times[-1] <= 2.6 + STEP_S
 
 
 def test_a_trial_without_time_trains_nothing(rig: Rig) -> None:
-    assert rig.conduct(replace(CLOCK, stop_rule=Until(0.0, Outcome.SETTLED))) == Ended(Outcome.SETTLED)
+    assert rig.conduct(replace(GRID, stop_rule=Until(0.0, Outcome.SETTLED))) == Ended(Outcome.SETTLED)
     assert rig.players.log == []
     assert rig.state.hp == {"lr": 0.1}
     assert rig.state.watch.submission_s() == 0.0
@@ -353,19 +368,19 @@ def test_a_trial_without_time_trains_nothing(rig: Rig) -> None:
 @pytest.mark.parametrize("outcome", [Outcome.UNSUITABLE, Outcome.COMPLETE])
 def test_a_submission_that_declines_trains_nothing(outcome: Outcome, rig: Rig) -> None:
     rig.players.loaded = replace(LOADED, declined=(outcome, "why"))
-    assert rig.conduct(CLOCK) == Ended(outcome, None, "why")
+    assert rig.conduct(GRID) == Ended(outcome, None, "why")
     assert rig.players.log == []
 
 
 @pytest.mark.parametrize(
-    ("hook", "allowed", "steps"), [("configure", "6.0", []), ("update", "5.0", []), ("after_eval", "5.0", [2])]
+    ("hook", "allowed", "steps"), [("configure", "6.0", []), ("update", "1.0", []), ("after_eval", "4.5", [4])]
 )
 def test_a_hook_that_hangs_is_a_miss(hook: str, allowed: str, steps: list[int], rig: Rig) -> None:
     """It has until a budget and a period are over."""
     rig.players.hangs = hook
     rig.resumption.is_due = hook == "after_eval"
     message = f"rank 1 of 2 did not come back from {hook} within {allowed} s; the player was stopped"
-    assert rig.conduct(CLOCK) == Ended(Outcome.BUDGET, Failure(hook=hook, kind="Overrun", message=message))
+    assert rig.conduct(GRID) == Ended(Outcome.BUDGET, Failure(hook=hook, kind="Overrun", message=message))
     assert rig.steps == steps
     assert rig.state.watch.submission_s() == pytest.approx(6.0, abs=1e-6)
 
@@ -378,6 +393,14 @@ def test_an_evaluation_that_is_not_due_is_a_breach(step: int, rig: Rig) -> None:
     assert rig.conduct(STEPS) == Ended(Outcome.ERROR, failure)
     assert rig.steps == [4][: step // 4]
     assert rig.evaluator.calls == step // 4, "such an evaluation is not made"
+
+
+def test_an_evaluation_cannot_be_skipped(rig: Rig) -> None:
+    """By a player that says nothing at step 8, and comes when it is asked, or says that it is complete."""
+    rig.players.steps = lambda made: {"step": 11, "complete": True} if made == 7 else {}
+    message = "the player is at step 11, past the evaluation that was due at step 8"
+    assert rig.conduct(GRID) == Ended(Outcome.ERROR, Failure(hook="update", kind="ProtocolError", message=message))
+    assert rig.steps == [4]
 
 
 @pytest.mark.parametrize("back", [{"step": 3}, {"examples": 63}])

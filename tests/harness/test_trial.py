@@ -11,7 +11,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from harness.protocol.ending import AtSteps, ByClock, EverySteps
+from harness.protocol.ending import AtSteps, EverySteps
 from harness.protocol.trial import Trial
 from harness.trial.clock import CLOCK_TOLERANCE
 from harness.trial.evaluator import Evaluator
@@ -79,13 +79,14 @@ def test_the_target_ends_a_trial_and_is_tested_once(order: Trial) -> None:
     assert record.test_value is not None
 
 
-def test_without_steps_given_the_clock_decides_when_to_evaluate(order: Trial) -> None:
+def test_without_a_last_step_the_clock_ends_a_trial(order: Trial) -> None:
     endless = resolve("torch.optim:Adam@constant")
-    ending = ByClock(budget_s=0.5, period_s=0.1, stop_at_target=False)
+    ending = EverySteps(every=20, budget_s=0.5, period_s=0.1, stop_at_target=False)
     record = run_trial(replace(order, submission=endless, ending=ending))
     assert record.outcome is Outcome.BUDGET
     assert record.evaluations[-1].time_s >= 0.5
-    assert len(record.evaluations) >= 2
+    assert [e.step for e in record.evaluations[:-1]] == [20 * n for n in range(1, len(record.evaluations))]
+    assert (record.budget_s, record.evaluation_period_s) == (0.5, 0.1)
 
 
 def test_a_trial_that_is_slower_than_its_study_is_stopped(order: Trial) -> None:
@@ -96,7 +97,7 @@ def test_a_trial_that_is_slower_than_its_study_is_stopped(order: Trial) -> None:
 
 def test_a_rule_has_its_say_between_evaluations_too(order: Trial) -> None:
     stop_rule = Until(0.5, Outcome.CUT)
-    ending = ByClock(budget_s=10.0, period_s=5.0, stop_at_target=False, stop_rule=stop_rule)
+    ending = EverySteps(every=10**6, budget_s=10.0, period_s=5.0, stop_at_target=False, stop_rule=stop_rule)
     record = run_trial(replace(order, submission=resolve("torch.optim:Adam@constant"), ending=ending))
     assert record.outcome is Outcome.CUT
     assert len(record.evaluations) == 1
@@ -194,7 +195,7 @@ def test_weights_that_are_not_numbers_end_the_trial_as_diverged(run_source: Run)
 
 def test_a_step_that_never_returns_is_ended_and_a_miss(run_source: Run) -> None:
     sleep = "import time; time.sleep(1000)"
-    record = run_source(sgd(update=sleep), ending=ByClock(budget_s=0.2, period_s=0.1))
+    record = run_source(sgd(update=sleep), ending=EverySteps(every=20, budget_s=0.2, period_s=0.1))
     assert record.outcome is Outcome.BUDGET
     assert record.failure is not None
     assert "did not come back from update" in record.failure.message

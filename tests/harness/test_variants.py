@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.protocol.choose import chosen_workloads
 from harness.protocol.settings import Settings
 from harness.protocol.variants import draw, drawn
 from pacer.errors import UsageError
@@ -73,3 +74,14 @@ def test_a_variant_without_a_target_is_not_drawn(tmp_path: Path, monkeypatch: py
     assert {v.name for v in drawn(settings, MINI)} == {v.name for v in VARIANTS[1:]}
     with pytest.raises(UsageError, match=f"at most {len(VARIANTS) - 1}"):
         drawn(replace(settings, variants=len(VARIANTS)), MINI)
+    every = replace(settings, variants=len(VARIANTS), needs_targets=False)
+    assert {v.name for v in drawn(every, MINI)} == {v.name for v in VARIANTS}
+
+
+def test_workloads_without_a_target_are_refused_where_one_is_needed() -> None:
+    settings = Settings(suite="base")
+    with pytest.raises(UsageError, match=r"has no target in suite base.* make bench SUITE=base SCORE=ladder"):
+        chosen_workloads(settings)
+    every = chosen_workloads(replace(settings, needs_targets=False))
+    assert {workload.name for workload in every} == {workload.name for workload in registry.suite("base")}
+    assert any(workload.target is None for workload in every)

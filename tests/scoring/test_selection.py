@@ -25,9 +25,10 @@ def test_only_the_newest_version_of_submissions_and_workloads():
     assert found.warnings == ("2 trials of earlier versions of a submission or workload are left out",)
 
 
-def test_trials_made_to_find_a_target_are_no_part_of_a_board():
-    records = table({"nadamw": {"digits": [10, 11, 12]}})
-    assert chosen([*records, record(time=1.0, study=7, target=None)]).count == 3
+def test_trials_without_a_target_count_for_the_ladder_alone():
+    records = [*table({"nadamw": {"digits": [10, 11, 12]}}), record(time=1.0, study=7, target=None)]
+    assert chosen(records, score="anchored").count == 3
+    assert chosen(records, score="ladder").count == chosen(records).count == 4
 
 
 def test_newest_is_the_latest_ended_not_the_last_read():

@@ -45,9 +45,10 @@ def of_board(board: Board, results: Path, records: Sequence[Record], layout: Lay
         "by": board.by,
     }
     settings |= {"reference": board.reference} if board.reference != REFERENCE else {}
-    named = {"devices": layout.devices, "machines": layout.machines, "compile": layout.compiled}
-    usual = {"devices": SINGLE.devices, "machines": SINGLE.machines, "compile": SINGLE.compiled}
-    return settings | {name: value for name, value in named.items() if value != usual[name]}
+    names = {"compiled": "compile"}
+    usual = vars(SINGLE)
+    changed = {names.get(name, name): value for name, value in vars(layout).items() if value != usual[name]}
+    return settings | changed
 
 
 def write_for_bench(

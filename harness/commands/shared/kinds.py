@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
+from scoring.records.layout import FACTOR, is_factor
+
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]|^\\\\")
 _PORTS = 65535
 
@@ -121,6 +123,7 @@ Positive = Annotated[
     float,
     Parameter(converter=_number("a number above 0", lambda n: 0 < n < math.inf), metavar="N"),
 ]
+Factor = Annotated[float, Parameter(converter=_number(FACTOR, is_factor), metavar="K")]
 Patience = Annotated[
     float, Parameter(converter=_number("seconds from 0 up, or inf", lambda n: n >= 0), metavar="N")
 ]

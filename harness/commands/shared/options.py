@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 
 from harness.algoperf.facts import of_suite
 from harness.commands.shared import places
-from harness.commands.shared.kinds import AtLeastOne, Folder, Names, Patience, Positive, Text, one_of
+from harness.commands.shared.kinds import AtLeastOne, Factor, Folder, Names, Patience, Positive, Text, one_of
 from harness.protocol.defaults import DEFAULT_MIRROR_S, DEFAULT_SUITE
 from harness.system.sandbox import Limits
 from scoring.names import Axis, Score
@@ -46,7 +46,7 @@ Hardware = Annotated[Text | None, Parameter(metavar="FINGERPRINT")]
 TrackingUri = Annotated[Text | None, Parameter(help="Of an MLflow server. [env MLFLOW_TRACKING_URI]")]
 
 _LIMITS = Group("What one submission may take", sort_key=1)
-_LAYOUT = Group("How a trial lies on hardware", sort_key=2)
+_LAYOUT = Group("How a trial is run", sort_key=2)
 _BOARD = Group("The board", sort_key=3)
 
 
@@ -66,10 +66,17 @@ class LimitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineLayout:
-    """How a trial lies on one machine."""
+    """How a trial is run on one machine."""
 
     devices: Annotated[AtLeastOne, Parameter(help="Devices that share each batch of a trial.")] = 1
     compiled: Annotated[bool, Parameter(name="--compile", help="Models by torch.compile, off the clock.")] = False
+    horizon: Annotated[
+        Factor, Parameter(help="Times the horizon: a board of its own, ranked by the ladder alone.")
+    ] = 1.0
+    batch: Annotated[
+        Factor,
+        Parameter(help="Times the batch size, with the step hint divided by it, so as many examples: likewise."),
+    ] = 1.0
 
     def layout(self) -> Layout:
         """The same as records have it. Raises UsageError where the devices cannot be shared out evenly."""
@@ -78,7 +85,7 @@ class MachineLayout:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterLayout(MachineLayout):
-    """How a trial lies on the machines of a cluster."""
+    """How a trial is run on the machines of a cluster."""
 
     machines: Annotated[AtLeastOne, Parameter(help="Machines of a cluster that share a trial's devices.")] = 1
 
