@@ -5,7 +5,7 @@
 # MLFLOW_TRACKING_URI do.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-ALIASES := bench leaderboard status ui demo check tune calibrate claims verify targets perf scale workloads submissions doctor
+ALIASES := bench leaderboard compare reliability noise status ui demo check tune calibrate claims verify targets perf scale workloads submissions doctor
 .PHONY: help setup test proofs faults soak mutants lint types clean $(ALIASES)
 
 # The first Python that is new enough, unless PYTHON names one.
@@ -53,6 +53,15 @@ bench: setup  ## run what is missing of four workloads (SUITE=mini: all nine), p
 	$(call pacer)
 
 leaderboard: setup  ## print the leaderboard again; BY=steps, SCORE=algoperf, JSON=1, COMPARE=1
+	$(call pacer)
+
+compare: setup  ## A=lion B=adamw: which is faster, by how much, and how many more studies would decide it
+	$(call pacer)
+
+reliability: setup  ## how well each score of a single study tells submissions apart
+	$(call pacer)
+
+noise: setup  ## the smallest speed-up that 3, 5, 10 studies detect on this machine
 	$(call pacer)
 
 status: setup  ## what a bench is doing, from another terminal

@@ -38,7 +38,7 @@ def profile_png(board: Board, path: Path) -> None:
     Each curve is drawn a point (1/72 inch) below the one before.
     """
     shown = _shown(board, MOST_CURVES)
-    figure, axes = _figure(8.0, 5.0)
+    figure, axes = figure_of(8.0, 5.0)
     ends = []
     for index, row in enumerate(shown):
         taus, shares = _steps(board, row.submission)
@@ -68,7 +68,7 @@ def profile_png(board: Board, path: Path) -> None:
     axes.grid(color="#e6e6e6", linewidth=0.8)
     _label_ends(axes, ends)
     _title(axes, "Performance profiles", board, len(shown))
-    _save(figure, path)
+    save(figure, path)
 
 
 _SPEEDUPS = (0.1, 0.15, 0.25, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 4.0, 6.0, 8.0)
@@ -78,7 +78,7 @@ _WIDEST = 8.0
 def scores_png(board: Board, path: Path) -> None:
     """Scores with 95 % intervals as a PNG, best on top; on a crowded board the first forty and the reference."""
     shown = _shown(board, MOST_ROWS)
-    figure, axes = _figure(8.0, 1.5 + 0.32 * len(shown))
+    figure, axes = figure_of(8.0, 1.5 + 0.32 * len(shown))
     heights = range(len(shown))
     for index, row in zip(heights, shown, strict=True):
         colour = _COLOURS[1] if row.submission == board.reference else _COLOURS[0]
@@ -110,7 +110,7 @@ def scores_png(board: Board, path: Path) -> None:
     }.get(board.score, "1 is fastest everywhere")
     axes.set_xlabel(f"{board.score} score ({meaning})\nbar: 95 % interval; dotted rule: end of a tie group")
     _title(axes, "Scores", board, len(shown))
-    _save(figure, path)
+    save(figure, path)
 
 
 def _speedup_axis(axes: Axes, rows: Sequence[Row]) -> None:
@@ -167,7 +167,7 @@ def savings_png(curves: Mapping[str, Sequence[tuple[float, float]]], path: Path,
     `curves`: (largest change of any score, times cheaper than running every trial to its end) of newcomers, the
     mildest first.
     """
-    figure, axes = _figure(8.0, 5.0)
+    figure, axes = figure_of(8.0, 5.0)
     for index, (name, points) in enumerate(curves.items()):
         changes, cheaper = zip(*points, strict=True)
         colour, (style, _) = _look(index)
@@ -190,7 +190,7 @@ def savings_png(curves: Mapping[str, Sequence[tuple[float, float]]], path: Path,
     for text in axes.legend(loc="lower right", frameon=False).get_texts():
         text.set_parse_math(False)
     axes.set_title(escape.matplotlib(title), loc="left", fontsize=13, fontweight="bold", parse_math=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _shown(board: Board, most: int) -> list[Row]:
@@ -212,7 +212,8 @@ def _look(index: int) -> tuple[str, tuple[str, str]]:
     return _COLOURS[index % len(_COLOURS)], _STYLES[index // len(_COLOURS) % len(_STYLES)]
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def figure_of(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure of this size in inches, in the style of all charts, and its axes."""
     figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -275,5 +276,7 @@ def _short(name: str, most: int = 28) -> str:
     return name if len(name) <= most else f"{name[: most - 3]}..."
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure as a PNG; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", facecolor="white")

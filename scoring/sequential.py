@@ -1,11 +1,11 @@
 """A test that may be looked at after every study, and is wrong no more often than it says.
 
 Whoever looks at a 95 % interval after each study, and stops at the first that leaves out 0, is wrong far more
-often than once in twenty. Here the error that is allowed is spent over the looks: after k studies, where the first
-look was after f, the interval is taken at the level 1 - alpha (f - 1) / (k (k - 1)). The shares of all looks, without
-an end, add up to alpha, so that by the union bound the chance that any interval leaves out the truth is alpha at
-most (alpha spending: Lan & DeMets 1983, Biometrika 70; intervals that hold at all times: Darling & Robbins 1967,
-PNAS 58). It ends with one of the two ahead, or with both equivalent within a margin.
+often than once in twenty. Here the error that is allowed is spent over the looks: after k studies, where the
+first look was after f, the interval is taken at the level 1 - alpha (f - 1) / (k (k - 1)). The shares of all
+looks, without an end, add up to alpha, so that by the union bound the chance that any interval leaves out the
+truth is alpha at most (alpha spending: Lan & DeMets 1983, Biometrika 70; intervals that hold at all times:
+Darling & Robbins 1967, PNAS 58). It ends with one of the two ahead, or with both equivalent within a margin.
 """
 
 from __future__ import annotations

@@ -207,6 +207,16 @@ def _ladder_notes(board: Board) -> list[str]:
         "in steps, s/step: the same in steps, and the seconds of a step of the reference over those of the "
         "submission; (k/n), reached: k of n studies reached the target",
         "on others like these: the 95 % interval if the workloads are a sample too",
+        *_detectable(board),
+    ]
+
+
+def _detectable(board: Board) -> list[str]:
+    if board.detectable is None:
+        return []
+    return [
+        f"{board.studies} studies tell a speed-up of {board.detectable:.2f}x from none with a probability of 80 %; "
+        "more: make noise"
     ]
 
 

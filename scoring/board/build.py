@@ -12,6 +12,7 @@ from scoring.board.cells import cells_of
 from scoring.board.scored import Scored, ladder_details, scored
 from scoring.board.values import Board, Profile, Row
 from scoring.certainty import tie_groups
+from scoring.noise import detectable_speedup
 from scoring.query import BoardQuery
 from scoring.records import Record, finite
 from scoring.robustness import changes_of_winner, without_each
@@ -50,6 +51,7 @@ def build_board(records: Sequence[Record], query: BoardQuery) -> Board:
         studies=made.results.time_s.shape[-1],
         trials=chosen.count,
         code=chosen.code,
+        detectable=made.climbed and detectable_speedup(made.climbed, query.by, made.results.time_s.shape[-1]),
     )
 
 

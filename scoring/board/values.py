@@ -101,7 +101,9 @@ class Board:
     """A leaderboard; rows best first.
 
     `score`: a name in scoring.rules. `by`: "time", "steps" or "examples". `studies`: the most studies that any
-    cell has. `trials`: records used. `code`: the versions of Pacer that made them.
+    cell has. `trials`: records used. `code`: the versions of Pacer that made them. `detectable`: the smallest
+    speed-up over the reference that so many studies tell from 1 with a probability of 80 %, None where that is not
+    known (scoring.noise).
     """
 
     suite: str
@@ -117,6 +119,7 @@ class Board:
     studies: int
     trials: int
     code: tuple[str, ...]
+    detectable: float | None = None
 
     @property
     def workloads(self) -> tuple[str, ...]:
@@ -132,6 +135,7 @@ class Board:
             "reference": self.reference,
             "score": self.score,
             "by": self.by,
+            "detectable": self.detectable,
             "rows": [_plain(vars(row)) for row in self.rows],
             "warnings": list(self.warnings),
         }

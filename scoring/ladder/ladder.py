@@ -101,9 +101,10 @@ def climb(chosen: Selection, reference: str) -> Ladder:
 
 
 def _broke_off(record: Record) -> bool:
-    """Whether a trial ended by itself before its budget was spent, or was not evaluated any more until then."""
-    if record.outcome is Outcome.BUDGET:
-        return not record.evaluations or record.evaluations[-1].time_s < _WHOLE * record.budget_s
+    """Whether a trial ended by itself before its budget was spent, or was not evaluated any more until then; also
+    where the budget is not known, as in imported logs, which do not say why a trial ended."""
+    if record.outcome is Outcome.BUDGET and record.budget_s and record.evaluations:
+        return record.evaluations[-1].time_s < _WHOLE * record.budget_s
     return record.outcome not in _STOPPED
 
 

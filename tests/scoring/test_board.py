@@ -206,7 +206,17 @@ def test_what_stopping_early_hides_is_said(outcome, said):
 def test_json_is_strict_and_has_the_fields():
     made = board(TIMES | {"part": {"x": [3, None, 4]}})
     plain = json.loads(json.dumps(made.as_json(), allow_nan=False))
-    assert list(plain) == ["suite", "ruleset", "hardware", "reference", "score", "by", "rows", "warnings"]
+    assert list(plain) == [
+        "suite",
+        "ruleset",
+        "hardware",
+        "reference",
+        "score",
+        "by",
+        "detectable",
+        "rows",
+        "warnings",
+    ]
     assert list(plain["rows"][0]) == [
         "submission", "rank", "score", "score_low", "score_high",
         "p_ahead_of_next", "tie_group", "speedup", "studies", "studies_reached", "ladder", "workloads",

@@ -97,6 +97,8 @@ def test_who_breaks_off_is_charged_what_the_reference_takes_to_each_level(outcom
 def test_a_trial_that_was_not_evaluated_until_its_budget_was_spent_is_charged_the_same() -> None:
     hung = run("mine", lambda step: step / 1000, last=100, outcome="budget")
     assert speedup(hung) == pytest.approx(1 / 4, abs=0.01)
+    imported = replace(run("mine", lambda step: step / 1000, last=100, outcome="budget"), budget_s=0.0)
+    assert speedup(imported) == pytest.approx(1 / 4, abs=0.01)
 
 
 @pytest.mark.parametrize("outcome", ["error", "unsuitable"])

@@ -127,6 +127,9 @@ Factor = Annotated[float, Parameter(converter=_number(FACTOR, is_factor), metava
 Patience = Annotated[
     float, Parameter(converter=_number("seconds from 0 up, or inf", lambda n: n >= 0), metavar="N")
 ]
+Share = Annotated[
+    float, Parameter(converter=_number("a share between 0 and 1, such as 0.05", lambda n: 0 < n < 1), metavar="P")
+]
 Probability = Annotated[
     float, Parameter(converter=_number("a probability between 0.5 and 1", lambda n: 0.5 < n < 1), metavar="P")
 ]
