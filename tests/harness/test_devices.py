@@ -428,11 +428,12 @@ def test_who_needs_several_cores_is_not_passed_by(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.skipif(len(machine.usable_cores()) < 2, reason="a trial over two devices takes two cores")
 def test_a_bench_and_a_trial_over_two_devices_have_a_board_of_their_own(tmp_path: Path, cache: Path) -> None:
     def harness(verb: str, *words: str) -> subprocess.CompletedProcess[str]:
-        where = ["--suite", "smoke", "--results", str(tmp_path), "--data", str(cache)]
+        where = ["--suite", "smoke", "--results", str(tmp_path)]
         command = [sys.executable, "-m", "harness", verb, *where, *words]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
-    which = ["--workloads", "mnist_mlp", "--submissions", "nadamw,adamw", "--studies", "1", "--no-mlflow"]
+    data = ["--data", str(cache)]
+    which = [*data, "--workloads", "mnist_mlp", "--submissions", "nadamw,adamw", "--studies", "1", "--no-mlflow"]
     done = harness("bench", *which, "--devices", "2")
     assert done.returncode == 0, done.stderr
     assert "on 1 x 2 x 1 CPU core" in done.stderr
@@ -440,7 +441,7 @@ def test_a_bench_and_a_trial_over_two_devices_have_a_board_of_their_own(tmp_path
     assert [record.devices for record in records] == [2, 2]
     assert (tmp_path / "smoke" / "board_DEVICES=2").is_dir()
     assert "0 to run" in harness("bench", *which, "--devices", "2").stderr
-    one = ["--workload", "mnist_mlp", "--submission", "adamw", "--devices", "2"]
+    one = [*data, "--workload", "mnist_mlp", "--submission", "adamw", "--devices", "2"]
     again = harness("trial", *one)
     assert again.returncode == 0, again.stderr
     assert from_json(again.stdout).key in {record.key for record in records}
