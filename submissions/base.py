@@ -162,7 +162,7 @@ class Submission(ABC):
 
     name: ClassVar[str]
     space: ClassVar[Space] = {}
-    defaults: ClassVar[Mapping[str, Any]] = {}
+    defaults: ClassVar[Mapping[str, object]] = {}
 
     @abstractmethod
     def configure(self, model: nn.Module, workload: WorkloadView, hp: SimpleNamespace) -> Configured:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
-from typing import Any
 
 from submissions import points
 from submissions.algoperf import compat, folder
@@ -49,7 +48,7 @@ class SubmissionRef:
     text: str
     filename: str | None = None
     environment: str = ""
-    point: Mapping[str, Any] | None = None
+    point: Mapping[str, object] | None = None
     folder: Folder | None = None
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 MEANING = 1  # raised when results change: see submissions/environment.py
 
@@ -14,7 +14,7 @@ MEANING = 1  # raised when results change: see submissions/environment.py
 class Domain(Protocol):
     """The values that one hyperparameter may take."""
 
-    def at(self, u: float) -> Any:
+    def at(self, u: float) -> object:
         """The value at quantile `u` in [0, 1)."""
         ...
 
@@ -61,14 +61,14 @@ class LogUniform:
 class Choice:
     """One of several values, each as likely as the others."""
 
-    values: tuple[Any, ...]
+    values: tuple[object, ...]
 
-    def __init__(self, *values: Any) -> None:
+    def __init__(self, *values: object) -> None:
         if not values:
             raise ValueError("Choice(): expected at least one value")
         object.__setattr__(self, "values", values)
 
-    def at(self, u: float) -> Any:
+    def at(self, u: float) -> object:
         return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
 
     def __contains__(self, value: object) -> bool:
@@ -79,7 +79,7 @@ class Choice:
 class Points:
     """A list of whole points, drawn without replacement: a study has at most as many trials as there are."""
 
-    values: tuple[Mapping[str, Any], ...]
+    values: tuple[Mapping[str, object], ...]
 
     def __post_init__(self) -> None:
         if not self.values:

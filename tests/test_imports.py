@@ -95,9 +95,7 @@ def test_no_cycles() -> None:
     ("module", "absent"),
     [
         ("scoring.board", {"torch", "ray", "mlflow"}),
-        ("scoring.records", {"torch", "ray", "mlflow"}),
         ("harness.cluster.driver_services", {"torch", "mlflow"}),
-        ("harness.trial.referee", {"ray", "mlflow"}),
         ("harness.runs.single", {"ray", "mlflow"}),
         ("harness.cli", {"torch", "ray", "mlflow"}),
     ],

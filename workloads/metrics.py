@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ def mean_loss(loss: LossFunction, name: str) -> Metric:
     return Metric(name=name, rows=partial(of_outputs, partial(_loss_rows, loss)), reduce=ratio_of_sums)
 
 
-def of_outputs(rows: Callable[[Any, Batch], Tensor], model: nn.Module, batch: Batch) -> Tensor:
+def of_outputs(rows: Callable[..., Tensor], model: nn.Module, batch: Batch) -> Tensor:
     """Rows of a metric that looks at nothing but the model's outputs: `rows(outputs, batch)`, [examples, k]."""
     return rows(model(*batch.inputs), batch)
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 import torch
@@ -185,7 +184,7 @@ BASE = replace(
 )
 WORKLOADS = (SMOKE, MINI, BASE)
 
-VARIANTS: Mapping[str, Mapping[str, Any]] = {
+VARIANTS: Mapping[str, Mapping[str, object]] = {
     "silu": {"activation": nn.SiLU},
     "batch_norm": {"norm": nn.BatchNorm1d},
 }

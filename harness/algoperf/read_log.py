@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.csv
@@ -155,7 +154,7 @@ def _missed(values: Array) -> Outcome:
     return Outcome.DIVERGED if np.isnan(values[-1]) else Outcome.BUDGET
 
 
-def _hyperparameters(trial: TrialLog, facts: Leaderboard, faults: Faults) -> dict[str, Any]:
+def _hyperparameters(trial: TrialLog, facts: Leaderboard, faults: Faults) -> dict[str, object]:
     """What the trial was run at; nothing where there is no file, which the self ruleset has none of by rights."""
     try:
         hp = json.loads((trial.folder / HYPERPARAMETERS).read_text(), parse_constant=str)

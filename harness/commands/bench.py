@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -168,12 +168,12 @@ def query_of(options: Options, report: BenchReport) -> BoardQuery:
     return options.board.query(report.suite, ruleset, report.workloads, report.fingerprint)
 
 
-def settings_to_repeat(options: Options, board: Board) -> Mapping[str, Any]:
+def settings_to_repeat(options: Options, board: Board) -> Mapping[str, object]:
     """What the settings file of the board has from the options of its bench."""
     from harness.protocol.variants import folder_seed
 
     settings = _settings(options)
-    asked: dict[str, Any] = {"studies": max(options.studies, board.studies), "trials": settings.trials}
+    asked: dict[str, object] = {"studies": max(options.studies, board.studies), "trials": settings.trials}
     asked |= {"seed": options.seed, "stop": str(options.stop)}
     if options.variants:
         drawn = options.variant_seed if options.variant_seed is not None else folder_seed(settings)

@@ -7,9 +7,9 @@ prints how much of a step is neither the model's nor the optimizer's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -20,6 +20,16 @@ from workloads.metrics import to_device
 _CPU = torch.device("cpu")
 _WINDOW = 20
 """Batches among which examples of like length are sought: enough to pad little, few enough to stay random."""
+
+
+class BatchesState(TypedDict):
+    """Where the batches of a trial are: the generator of the next epochs, the order of this one and the place in
+    it, and how many examples there were."""
+
+    random: Mapping[str, object]
+    order: torch.Tensor
+    at: int
+    examples: int
 
 
 class EpochBatches:
@@ -85,12 +95,12 @@ class EpochBatches:
         self.examples += size
         return self._part(index)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> BatchesState:
         """The position in the epochs and the generator of the next ones: plain values and a tensor."""
         random = self._random.bit_generator.state
         return {"random": random, "order": torch.from_numpy(self._order), "at": self._at, "examples": self.examples}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: BatchesState) -> None:
         """Goes on from where `state_dict` was called."""
         self._random.bit_generator.state = state["random"]
         self._order, self._at, self.examples = state["order"].numpy(), state["at"], state["examples"]

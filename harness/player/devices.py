@@ -41,11 +41,11 @@ def lower(model: nn.Module, precision: Precision, device: torch.device) -> None:
         return
     running: list[torch.autocast] = []
 
-    def enter(*_: Any) -> None:
+    def enter(*_: object) -> None:
         running.append(torch.autocast(device.type, torch.bfloat16))
         running[-1].__enter__()
 
-    def leave(_module: nn.Module, _inputs: Any, outputs: Any) -> Any:
+    def leave(_module: nn.Module, _inputs: object, outputs: object) -> object:
         running.pop().__exit__(None, None, None)
         return _float32(outputs)
 
@@ -72,8 +72,9 @@ def ran_out_of_memory(error: BaseException) -> bool:
 _NO_MEMORY = ("DefaultCPUAllocator", "CUDA error: out of memory")
 
 
-def _float32(outputs: Any) -> Any:
+def _float32(outputs: object) -> object:
     if isinstance(outputs, tuple):
         return tuple(map(_float32, outputs))
-    half = isinstance(outputs, Tensor) and outputs.dtype is torch.bfloat16
-    return outputs.float() if half else outputs
+    if isinstance(outputs, Tensor) and outputs.dtype is torch.bfloat16:
+        return outputs.float()
+    return outputs

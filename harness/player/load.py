@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import site
-from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +41,7 @@ def _loaded(spec: PlayerSpec, submission: Submission, view: WorkloadView, hook: 
     return Loaded(hp=hp, batch_size=submission.batch_size(view), declined=declined)
 
 
-def _point(spec: PlayerSpec, submission: Submission) -> dict[str, Any]:
+def _point(spec: PlayerSpec, submission: Submission) -> dict[str, object]:
     """The trial's hyperparameters: as ordered, the defaults of the self-tuning ruleset, or a point of the space."""
     if spec.hp is not None:
         return dict(spec.hp)

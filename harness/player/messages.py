@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from scoring.records import Failure, Outcome
 
@@ -44,7 +44,7 @@ class Confined:
 class Loaded:
     """The submission is loaded; `declined` is how the trial ends before it begins, and why."""
 
-    hp: Mapping[str, Any]
+    hp: Mapping[str, object]
     batch_size: int
     declined: tuple[Outcome, str] | None
 
@@ -120,15 +120,15 @@ def _as_json(value: object) -> object:
     return vars(value) if isinstance(value, Failure) else str(value)
 
 
-def _rendezvous(fields: dict[str, Any]) -> RendezvousReady:
+def _rendezvous(fields: Mapping[str, object]) -> RendezvousReady:
     return RendezvousReady(port=_optional(_port, fields["port"]))
 
 
-def _confined(fields: dict[str, Any]) -> Confined:
+def _confined(fields: Mapping[str, object]) -> Confined:
     return Confined(guards=tuple(_text(guard) for guard in _a(list, fields["guards"])))
 
 
-def _loaded(fields: dict[str, Any]) -> Loaded:
+def _loaded(fields: Mapping[str, object]) -> Loaded:
     return Loaded(
         hp={_text(name): _plain(value) for name, value in _a(dict, fields["hp"]).items()},
         batch_size=_count(fields["batch_size"]),
@@ -136,7 +136,7 @@ def _loaded(fields: dict[str, Any]) -> Loaded:
     )
 
 
-def _eval_ready(fields: dict[str, Any]) -> EvalReady:
+def _eval_ready(fields: Mapping[str, object]) -> EvalReady:
     return EvalReady(
         step=_count(fields["step"]),
         examples=_count(fields["examples"]),
@@ -146,12 +146,12 @@ def _eval_ready(fields: dict[str, Any]) -> EvalReady:
     )
 
 
-def _saved(fields: dict[str, Any]) -> Saved:
+def _saved(fields: Mapping[str, object]) -> Saved:
     return Saved(reason=_optional(_text, fields["reason"]))
 
 
-def _failed(fields: dict[str, Any]) -> Failed:
-    failure = fields["failure"]
+def _failed(fields: Mapping[str, object]) -> Failed:
+    failure = _a(dict, fields["failure"])
     return Failed(
         failure=Failure(
             hook=_text(failure["hook"]),
@@ -164,7 +164,7 @@ def _failed(fields: dict[str, Any]) -> Failed:
     )
 
 
-_READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+_READERS: dict[str, Callable[[Mapping[str, object]], Message]] = {
     "RendezvousReady": _rendezvous,
     "Confined": _confined,
     "Loaded": _loaded,
@@ -177,44 +177,44 @@ _READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
 }
 
 
-def _optional(read: Callable[[Any], _T], value: Any) -> _T | None:
+def _optional(read: Callable[[object], _T], value: object) -> _T | None:
     return None if value is None else read(value)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return printable(_a(str, value))
 
 
-def _traceback(value: Any) -> str:
+def _traceback(value: object) -> str:
     return printable(_a(str, value), _LONGEST_TRACEBACK)
 
 
-def _count(value: Any) -> int:
-    if not 0 <= _a(int, value) < 2**53:
+def _count(value: object) -> int:
+    if not 0 <= (count := _a(int, value)) < 2**53:
         raise ValueError(f"{value} is not a count")
-    return value
+    return count
 
 
-def _port(value: Any) -> int:
-    if not 0 < _a(int, value) < _PORTS:
+def _port(value: object) -> int:
+    if not 0 < (port := _a(int, value)) < _PORTS:
         raise ValueError(f"{value} is not a port")
-    return value
+    return port
 
 
-def _finite(value: Any) -> float | None:
+def _finite(value: object) -> float | None:
     """A number, None where it is not finite."""
-    number = value if type(value) is int else _a(float, value)
+    number = _a(int, value) if type(value) is int else _a(float, value)
     return number if math.isfinite(number) else None
 
 
-def _declined(value: Any) -> tuple[Outcome, str]:
+def _declined(value: object) -> tuple[Outcome, str]:
     outcome, reason = _a(list, value)
     if outcome not in _DECLINED:
         raise ValueError(f"{str(outcome)[:80]!r} is no way to decline a trial")
     return Outcome(outcome), _text(reason)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """A hyperparameter's value as a record may hold it."""
     if isinstance(value, str):
         return printable(value)
@@ -225,7 +225,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _a(kind: type[_T], value: Any) -> _T:
+def _a(kind: type[_T], value: object) -> _T:
     if type(value) is not kind:
         raise TypeError(f"{str(value)[:80]!r} is not of type {kind.__name__}")
     return value

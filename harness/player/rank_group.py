@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from mmap import mmap
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, Protocol, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -36,8 +36,11 @@ from workloads.base import LossFunction, LossTerms
 _LONGEST = timedelta(days=7)
 """Longer than any trial: no rank gives another one up, since the referee, who sees them all, decides that."""
 
-_Slots = list[tuple[dict[str, Any], str]]
+_Slots = list[tuple[dict[str, Tensor], str]]
 """The dicts of modules, and names in them, under which one parameter stands."""
+
+
+_P = ParamSpec("_P")
 
 
 class RankLost(Exception):
@@ -87,7 +90,7 @@ class RankGroup:
             device_id=None if device.type == "cpu" else device,
         )
 
-    def wait(self, exchange: Callable[..., object], *arguments: Any, **options: Any) -> None:
+    def wait(self, exchange: Callable[_P, object], *arguments: _P.args, **options: _P.kwargs) -> None:
         """Exchanges something with the other ranks; raises RankLost where one is gone."""
         self._flags[WAITING] = 1
         try:
@@ -104,7 +107,7 @@ class RankGroup:
         rng_stream = RngStream(np.random.SeedSequence([seed, self.rank]), self._device)
         changed: list[tuple[list[_Slots], tuple[Tensor, ...]] | None] = []
 
-        def enter(module: nn.Module, _: Any) -> None:
+        def enter(module: nn.Module, _: object) -> None:
             rng_stream.enter(module.training)
             changed.append(None)
             if torch.is_grad_enabled() and ranks.together():
@@ -113,7 +116,7 @@ class RankGroup:
                 changed[-1] = slots, own
                 _put(slots, _Exchanged.apply(self, *own))
 
-        def leave(*_: Any) -> None:
+        def leave(*_: object) -> None:
             if (entered := changed.pop()) is not None:
                 _put(*entered)
             rng_stream.leave()
@@ -198,16 +201,23 @@ class RngStream:
             self._outer = None
 
 
+class _Context(Protocol):
+    """What a function's two passes share."""
+
+    group: RankGroup
+    needs_input_grad: tuple[bool, ...]
+
+
 class _Exchanged(Function):
     """Parameters as they are; their gradients are averaged over the ranks."""
 
     @staticmethod
-    def forward(ctx: Any, group: RankGroup, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: _Context, group: RankGroup, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.group = group
         return tuple(tensor.detach() for tensor in tensors)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         return None, *_Averaged.apply(ctx.group, *gradients)
 
 
@@ -215,13 +225,13 @@ class _Averaged(Function):
     """Tensors averaged over the ranks; in a backward pass every rank's part counts as a whole one."""
 
     @staticmethod
-    def forward(ctx: Any, group: RankGroup, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: _Context, group: RankGroup, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.group = group
         # Pieces of one tensor must not be changed in place while gradients flow through them.
         return group.averaged(tensors, apart=any(ctx.needs_input_grad))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         return None, *_Exchanged.apply(ctx.group, *gradients)
 
 
@@ -229,14 +239,14 @@ class _Summed(Function):
     """A tensor summed over the ranks; a rank's part of the gradient counts as a whole one, `count` times."""
 
     @staticmethod
-    def forward(ctx: Any, group: RankGroup, tensor: Tensor) -> Tensor:
+    def forward(ctx: _Context, group: RankGroup, tensor: Tensor) -> Tensor:
         ctx.group = group
         summed = tensor.detach().clone()
         group.wait(distributed.all_reduce, summed)
         return summed
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[None, Tensor]:
         (gradient,) = _Exchanged.apply(ctx.group, *gradients)
         return None, ctx.group.count * gradient
 
@@ -262,7 +272,8 @@ def _parameters(model: nn.Module) -> list[_Slots]:
     for module in model.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None:
-                slots.setdefault(id(parameter), []).append((module._parameters, name))
+                holder = cast(dict[str, Tensor], module._parameters)  # in a pass also what stands for them
+                slots.setdefault(id(parameter), []).append((holder, name))
     _KNOWN[model] = list(slots.values())
     return _KNOWN[model]
 

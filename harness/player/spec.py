@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.system.sandbox import SandboxSpec
 from submissions.registry import SubmissionRef
@@ -26,7 +25,7 @@ class PlayerSpec:
     data: Path
     submission: SubmissionRef
     searches: bool
-    hp: Mapping[str, Any] | None
+    hp: Mapping[str, object] | None
     point: int
     points_seed: int
     seed: int

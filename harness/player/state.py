@@ -26,7 +26,7 @@ class StateError(TypeError):
     """A state holds what cannot be kept."""
 
 
-def pack(state: Any, model: nn.Module) -> Any:
+def pack(state: object, model: nn.Module) -> object:
     """A nested state in tensors and plain values. Raises StateError."""
     names = {id(tensor): name for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
     return _packed(state, "state", names, frozenset())
@@ -37,7 +37,7 @@ def unpack(packed: Any, model: nn.Module) -> Any:
     return _unpacked(packed, dict([*model.named_parameters(), *model.named_buffers()]))
 
 
-def size_of(state: Any) -> int:
+def size_of(state: object) -> int:
     """Bytes of the tensors and arrays in a nested state, each counted once; objects are searched too."""
     sizes: dict[int, int] = {}
     waiting = [state]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,14 +68,14 @@ class Weights:
         """
         if not self._apart:
             return None
-        for name, *copies in _alike(nn.Module.named_parameters, self._models):
+        for name, copies in _alike(nn.Module.named_parameters, self._models):
             if any(not _same(copies[0], other) for other in copies):
                 return name
         with torch.no_grad():
             for mine, first in zip(self.judged.parameters(), self._models[0].parameters(), strict=True):
                 mine.copy_(first)
             own = dict(self.judged.named_buffers())
-            for name, *copies in _alike(nn.Module.named_buffers, self._models):
+            for name, copies in _alike(nn.Module.named_buffers, self._models):
                 mean = copies[0].is_floating_point() and any(not _same(copies[0], other) for other in copies)
                 here = [each.to(copies[0].device) for each in copies]
                 own[name].copy_(torch.stack(here).mean(dim=0) if mean else copies[0])
@@ -130,10 +129,12 @@ def _lay(model: nn.Module, memory: Tensor, *, fill: bool) -> None:
         start += _room(tensor)
 
 
-def _alike(named: Callable[[nn.Module], Iterator[tuple[str, Tensor]]], models: list[nn.Module]) -> Iterator[Any]:
-    """For each name its tensors in all models: (name, tensor, ...)."""
+def _alike(
+    named: Callable[[nn.Module], Iterator[tuple[str, Tensor]]], models: list[nn.Module]
+) -> Iterator[tuple[str, list[Tensor]]]:
+    """For each name its tensors in all models."""
     for alike in zip(*map(named, models), strict=True):
-        yield alike[0][0], *(tensor for _, tensor in alike)
+        yield alike[0][0], [tensor for _, tensor in alike]
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 from harness.protocol.ending import EverySteps
 from harness.protocol.settings import Settings
@@ -93,9 +93,14 @@ class Plan(Sequence[Trial]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __getitem__(self, index: Any) -> Any:
-        numbers = self._numbers[index]
-        return [self._make(number) for number in numbers] if isinstance(index, slice) else self._make(numbers)
+    @overload
+    def __getitem__(self, index: int) -> Trial: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Trial]: ...
+    def __getitem__(self, index: int | slice) -> Trial | list[Trial]:
+        if isinstance(index, slice):
+            return [self._make(number) for number in self._numbers[index]]
+        return self._make(self._numbers[index])
 
     def sizes(self) -> dict[str, tuple[int, float]]:
         """How many trials there are on each workload, and the budget of one in seconds."""

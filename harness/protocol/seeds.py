@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import numpy as np
 
@@ -43,7 +42,7 @@ def points_seed(root: int, workload: str, submission: str, study: int) -> int:
     return _derive("points", root, workload, submission, study)
 
 
-def point(space: Space, seed: int, trial: int) -> dict[str, Any]:
+def point(space: Space, seed: int, trial: int) -> dict[str, object]:
     """Hyperparameter point number `trial` of a study with that seed: scrambled Halton, or a list in random order.
     Raises NoPointLeft where the list is shorter."""
     if not space:

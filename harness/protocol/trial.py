@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, TypedDict, Unpack
+from typing import Self, TypedDict, Unpack
 
 from harness.protocol.ending import Ending, EverySteps
 from harness.protocol.settings import Settings
@@ -27,7 +27,7 @@ class Overrides(TypedDict, total=False):
     seed: int
     study: int
     trial: int
-    hp: Mapping[str, Any] | None
+    hp: Mapping[str, object] | None
     checkpoint: Path | None
     code: str | None
     layout: Layout
@@ -52,7 +52,7 @@ class Trial:
     ending: Ending
     study: int = 0
     trial: int = 0
-    hp: Mapping[str, Any] | None = None
+    hp: Mapping[str, object] | None = None
     limits: Limits = DEFAULT_LIMITS
     hidden: tuple[Path, ...] = ()
     checkpoint: Path | None = None

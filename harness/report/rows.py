@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
     """Prints rows with the same keys, the first of which is `name`; "-" stands for None."""
     if as_json:
         print(json.dumps(rows, indent=1))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 from rich.console import Console
 
@@ -37,6 +37,14 @@ class Presentation:
     tracking_uri: str | None = None
 
 
+class _Changes(TypedDict, total=False):
+    """What of a question may change."""
+
+    workloads: tuple[str, ...] | None
+    by: str
+    score: str
+
+
 @dataclass(frozen=True)
 class Boards:
     """The records of a suite of one layout, and the question that a board of them answers.
@@ -49,7 +57,7 @@ class Boards:
     everything: tuple[str, ...]
     warnings: Sequence[str]
 
-    def build(self, **changes: Any) -> Board:
+    def build(self, **changes: Unpack[_Changes]) -> Board:
         """The board, for a question with some changes."""
         return build_board([trial.record for trial in self.trials], replace(self.query, **changes))
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
-from typing import Any
 
 import numpy as np
 
@@ -24,11 +23,11 @@ class Candidate:
     """A point under trial: its number, its hyperparameters once they are known, and its records by workload."""
 
     number: int
-    hp: Mapping[str, Any] | None = None
+    hp: Mapping[str, object] | None = None
     records: dict[str, Record] = field(default_factory=dict)
 
     @property
-    def point(self) -> Mapping[str, Any]:
+    def point(self) -> Mapping[str, object]:
         """Its hyperparameters, known since its first trial ended."""
         assert self.hp is not None, f"candidate {self.number} was never tried"
         return self.hp

@@ -29,6 +29,8 @@ def decide(workload: Workload, repeated: Sequence[Record], reference: Sequence[R
         raise TargetError(
             f"{workload.name}: the reference {REFERENCE} diverges; change its defaults or the workload"
         )
+    if easiest == 0.0:
+        return 0.0
     digits = 3 - math.ceil(math.log10(abs(easiest)))
     rounded = math.ceil(rank(workload, easiest) * 10**digits) / 10**digits
     return round(rank(workload, rounded), max(0, digits))

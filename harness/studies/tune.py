@@ -11,7 +11,6 @@ counted in seconds: a busy machine changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 
@@ -122,7 +121,7 @@ def _tune(
     console.print(f"{name}: {best.merit(workloads):.3f}, kept in {kept_in}", highlight=False, soft_wrap=True)
 
 
-def _like_the_reference(defaults: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _like_the_reference(defaults: Mapping[str, object]) -> Mapping[str, object] | None:
     """The defaults with what they share with the reference's point, where that is its rate and most of the rest."""
     point = resolve(REFERENCE).point or {}
     shared = {key: value for key, value in point.items() if key in defaults}

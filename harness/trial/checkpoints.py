@@ -10,15 +10,15 @@ import hashlib
 import io
 import json
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness.trial.checkpoint_store import FILES, CheckpointStore
+from harness.trial.state import Facts
 
 _DIGEST_BYTES = 32
 
@@ -28,7 +28,7 @@ class Checkpoint:
     """`facts` are the referee's, plain values as JSON holds them. Of each rank, `weights` are the model's, uint8 of
     shape [bytes], and `players` the bytes that another player goes on from."""
 
-    facts: Mapping[str, Any]
+    facts: Facts
     weights: Sequence[Tensor]
     players: Sequence[bytes]
 

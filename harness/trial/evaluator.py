@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import nn
 
 from harness.player.weights import Weights
 from harness.trial.evaluator_pool import EvaluatorPool
-from workloads.base import Workload
+from workloads.base import Arrays, Workload
 from workloads.datasets.base import open_split
 from workloads.metrics import EvalResult, evaluate
 
@@ -24,7 +23,7 @@ class Evaluator:
     workload: Workload
     weights: Weights
     folder: Path
-    validation: Mapping[str, Any]
+    validation: Arrays
     pool: EvaluatorPool | None
 
     @classmethod
@@ -47,7 +46,7 @@ class Evaluator:
         limit = self.workload.test_examples
         return self._evaluated("test", limit, open_split(self.folder, "test", limit))
 
-    def _evaluated(self, split: str, limit: int | None, arrays: Mapping[str, Any]) -> EvalResult:
+    def _evaluated(self, split: str, limit: int | None, arrays: Arrays) -> EvalResult:
         if self.pool is None:
             return evaluate(self.workload, self.weights.judged, arrays, self.weights.device)
         return self.pool.evaluate(self.weights.judged, split, limit, arrays)

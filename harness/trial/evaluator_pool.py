@@ -7,7 +7,7 @@ are those of one device, each evaluated once, so the value is that of one device
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain, zip_longest
 from multiprocessing.connection import Connection
@@ -25,7 +25,7 @@ from harness.system import machine
 from harness.trial.player_handle import MeasurementInvalid
 from harness.trial.player_process import fork
 from workloads import registry
-from workloads.base import Precision, Workload
+from workloads.base import Arrays, Precision, Workload
 from workloads.datasets.base import open_split
 from workloads.metrics import EvalResult, evaluate_part, judge
 
@@ -68,7 +68,7 @@ class EvaluatorPool:
         for connection in self._connections:
             self._answer(connection)
 
-    def evaluate(self, model: nn.Module, split: str, limit: int | None, arrays: Mapping[str, Any]) -> EvalResult:
+    def evaluate(self, model: nn.Module, split: str, limit: int | None, arrays: Arrays) -> EvalResult:
         """The workload's metrics of the model whose tensors lie in the memory, on the first examples of a split.
 
         Raises MeasurementInvalid where a helper is gone.

@@ -6,9 +6,9 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from harness.player.messages import EvalReady
 from harness.protocol.ending import Ended
@@ -21,12 +21,25 @@ from workloads.base import Workload
 from workloads.metrics import EvalResult
 
 
+class Facts(TypedDict):
+    """What a checkpoint holds of a trial beside weights and players: plain values, as JSON holds them."""
+
+    evaluations: Sequence[Mapping[str, Any]]
+    state_bytes: int | None
+    resumed: int
+    contention_s: float | None
+    started: float
+    clock_started: float
+    wall_s: float
+    ledger: Sequence[tuple[str, float]]
+
+
 @dataclass
 class TrialState:
     """What the referee has seen of a trial so far; `facts` gives what it needs to go on, `resume` takes that up."""
 
     watch: Stopwatch
-    hp: Mapping[str, Any] | None = None
+    hp: Mapping[str, object] | None = None
     batch_size: int = 0
     parameters: int = 0
     state_bytes: int | None = None
@@ -64,8 +77,8 @@ class TrialState:
             ),
         )
 
-    def facts(self) -> dict[str, Any]:
-        """What a checkpoint holds of this: plain values, as JSON holds them."""
+    def facts(self) -> Facts:
+        """What a checkpoint holds of this."""
         return {
             "evaluations": [vars(evaluation) for evaluation in self.evaluations],
             "state_bytes": self.state_bytes,
@@ -77,7 +90,7 @@ class TrialState:
             "ledger": self.watch.ledger(),
         }
 
-    def resume(self, facts: Mapping[str, Any]) -> None:
+    def resume(self, facts: Facts) -> None:
         """Goes on from where the `facts` of an interrupted trial were taken."""
         self.evaluations = tuple(Evaluation(**each) for each in facts["evaluations"])
         self.state_bytes = facts["state_bytes"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
@@ -33,7 +32,7 @@ def frozen_statistics(model: nn.Module) -> Iterator[None]:
             layer.momentum = momentum
 
 
-def reestimate(model: nn.Module, inputs: Iterable[tuple[Any, ...]]) -> None:
+def reestimate(model: nn.Module, inputs: Iterable[tuple[torch.Tensor, ...]]) -> None:
     """Replaces the running statistics by plain averages over some batches; a model without BatchNorm is left alone.
 
     As `torch.optim.swa_utils.update_bn` does, for models of any number of inputs.
@@ -52,9 +51,9 @@ def reestimate(model: nn.Module, inputs: Iterable[tuple[Any, ...]]) -> None:
         layer.momentum = momentum
 
 
-def remember_inputs(model: nn.Module, count: int) -> deque[tuple[Any, ...]]:
+def remember_inputs(model: nn.Module, count: int) -> deque[tuple[torch.Tensor, ...]]:
     """The inputs of the last `count` training steps, kept up to date; none for a model without BatchNorm."""
-    recent: deque[tuple[Any, ...]] = deque(maxlen=count)
+    recent: deque[tuple[torch.Tensor, ...]] = deque(maxlen=count)
     if norms(model):
         model.register_forward_pre_hook(
             lambda _, inputs: recent.append(inputs) if torch.is_grad_enabled() else None

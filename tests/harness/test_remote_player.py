@@ -98,7 +98,10 @@ def of_source(text: str) -> SubmissionRef:
     return SubmissionRef(name="probe", text=text, filename="probe.py")
 
 
-@pytest.mark.parametrize("workload", ["mnist_mlp", "mnist_resnet", "molecules_gnn"])
+@pytest.mark.parametrize(
+    "workload",
+    ["mnist_resnet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mnist_mlp", "molecules_gnn"))],
+)
 def test_two_machines_are_one_with_two_devices_bit_for_bit(workload: str, short: Trial, run: Callable) -> None:
     order = replace(short, workload=workload)
     here = run_trial(replace(order, layout=Layout(devices=2)))

@@ -44,6 +44,13 @@ def test_it_is_rounded_to_the_easier_side() -> None:
     assert decide(higher, [run("external", [0.87659])], [run("self", [0.99, 0.99])]) == 0.876
 
 
+@pytest.mark.parametrize("higher_is_better", [False, True])
+def test_a_best_value_of_exactly_zero_is_the_target(higher_is_better: bool) -> None:
+    workload = replace(WORKLOAD, metric=replace(WORKLOAD.metric, higher_is_better=higher_is_better))
+    target = decide(workload, [run("external", [0.0])], [run("self", [0.0, 0.0])])
+    assert (target, math.copysign(1, target)) == (0, 1)
+
+
 def test_a_reference_that_diverges_sets_no_target() -> None:
     with pytest.raises(TargetError, match="the reference nadamw diverges"):
         decide(

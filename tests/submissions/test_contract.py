@@ -61,11 +61,11 @@ def test_it_says_where_it_comes_from(name: str) -> None:
 
 
 def pairs() -> Iterator[object]:
-    """Every submission on every workload: on three of them, in turn, as a quick test, on the others as a proof."""
+    """Every submission on every workload: on three of them, in turn, as a quick test, on the others as a soak."""
     for number, name in enumerate(SPECS):
         quick = {(3 * number + offset) % len(WORKLOADS) for offset in range(3)}
         for place, workload in enumerate(WORKLOADS):
-            marks = () if place in quick else pytest.mark.slow
+            marks = () if place in quick else pytest.mark.soak
             yield pytest.param(name, workload, marks=marks, id=f"{name}-{workload.name}")
 
 

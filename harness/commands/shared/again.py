@@ -7,7 +7,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 from rich.console import Console
@@ -28,12 +27,12 @@ _OF_BENCHES = ("stop", "checkpoint-s", "memory-gib", "processes", "file-mib", "s
 """What records do not say: a leaderboard keeps what the last bench wrote."""
 
 
-def of_board(board: Board, results: Path, records: Sequence[Record], layout: Layout) -> dict[str, Any]:
+def of_board(board: Board, results: Path, records: Sequence[Record], layout: Layout) -> dict[str, object]:
     """The settings that a board and its records tell, by the names of the options of `pacer bench`."""
     specs = _specs(results, board.suite)
     trials = [r for r in records if r.ruleset == board.ruleset and r.layout == layout]
     seeds = Counter(record.seed for record in trials)
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "suite": board.suite,
         "workloads": list(board.workloads),
         "submissions": [specs.get(row.submission, row.submission) for row in board.rows],
@@ -52,7 +51,7 @@ def of_board(board: Board, results: Path, records: Sequence[Record], layout: Lay
 
 
 def write_for_bench(
-    board: Board, results: str, layout: Layout, asked: Mapping[str, Any], console: Console
+    board: Board, results: str, layout: Layout, asked: Mapping[str, object], console: Console
 ) -> Path | None:
     """Writes the settings of a bench's board; `asked` are those that its options alone tell."""
     return _write(board, results, layout, asked, console)
@@ -69,7 +68,7 @@ def write_for_leaderboard(board: Board, results: str, layout: Layout, console: C
     return _write(board, results, layout, kept, console)
 
 
-def _write(board: Board, results: str, layout: Layout, more: Mapping[str, Any], console: Console) -> Path | None:
+def _write(board: Board, results: str, layout: Layout, more: Mapping[str, object], console: Console) -> Path | None:
     """None for a board of published logs, which no bench can make."""
     if of_suite(board.suite) is not None:
         return None

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from cyclopts import Argument, ArgumentCollection, Token, UnknownOptionError
 
@@ -132,7 +132,7 @@ def from_settings_file(app: App, commands: tuple[str, ...], arguments: ArgumentC
         Given(read_settings(path), "file", path)(app, commands, arguments)
 
 
-def read_settings(path: str) -> Mapping[str, Any]:
+def read_settings(path: str) -> Mapping[str, object]:
     """The settings in a TOML file. Raises UsageError where there is none, or it cannot be read."""
     file = Path(path).expanduser()
     if not file.exists():
@@ -159,7 +159,7 @@ def _kinds(argument: Argument) -> set[type]:
     return set(_types(argument.hint))
 
 
-def _types(hint: Any) -> Sequence[type]:
+def _types(hint: object) -> Sequence[type]:
     origin = get_origin(hint)
     if origin is Literal:
         return [str]
