@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pacer.errors import RecordsError
 from scoring import times
@@ -75,8 +74,10 @@ def climb(chosen: Selection, reference: str) -> Ladder:
         records, cells = [], []
         for s, submission in enumerate(chosen.submissions):
             for study, trials in grouped.get((submission, workload), {}).items():
-                records.append(_deciding([trials], void=True)[0])
-                cells.append((s, w, place[study]))
+                (record,) = _deciding([trials], void=True)
+                if record.evaluations or record.outcome not in _STOPPED:  # else it was never started
+                    records.append(record)
+                    cells.append((s, w, place[study]))
         all_curves = Curves.of([record.learning_curve() for record in records], higher_is_better=higher)
         found = log_speedups(
             all_curves,
@@ -85,8 +86,8 @@ def climb(chosen: Selection, reference: str) -> Ladder:
             ended=np.array([_broke_off(record) for record in records]),
             void=np.array([record.outcome in _VOID for record in records]),
         )
-        logs[~_run(grouped, chosen, workload), w] = FLOOR  # not run is a miss, as in every score
         index = tuple(np.array(cells).T)
+        logs[np.setdiff1d(np.arange(shape[0]), index[0]), w] = FLOOR  # not run is a miss, as in every score
         logs[index] = found
         reached[index] = [record.outcome not in _VOID and record.crossing is not None for record in records]
         step_time[index] = _step_times(marks).mean() - _step_times(all_curves)
@@ -106,11 +107,6 @@ def _broke_off(record: Record) -> bool:
     if record.outcome is Outcome.BUDGET and record.budget_s and record.evaluations:
         return record.evaluations[-1].time_s < _WHOLE * record.budget_s
     return record.outcome not in _STOPPED
-
-
-def _run(grouped: Mapping[tuple[str, str], object], chosen: Selection, workload: str) -> NDArray[np.bool_]:
-    """Which submissions [S] have trials on a workload."""
-    return np.array([(submission, workload) in grouped for submission in chosen.submissions])
 
 
 def _by_study(trials: Sequence[Record]) -> dict[StudyKey, list[Record]]:

@@ -118,6 +118,13 @@ def test_a_workload_that_was_not_run_is_a_quarter() -> None:
     np.testing.assert_allclose(np.exp(made.on["time"][0, :, 0]), [1 / 4, 1])
 
 
+def test_a_study_that_was_not_started_as_it_could_change_no_median_is_no_study() -> None:
+    ran = run("mine", lambda step: step / 500, outcome="reached")
+    skipped = record("mine", points=[], target=0.8, outcome="settled", study=1)
+    made = climbed(ran, reference(study=1), skipped)
+    assert np.exp(made.on["time"][0, 0]).tolist() == pytest.approx([2, np.nan], nan_ok=True)
+
+
 def test_lower_may_be_better() -> None:
     turned = [
         replace(

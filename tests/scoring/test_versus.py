@@ -97,7 +97,7 @@ def test_reliability_of_records() -> None:
     report = reliability(table(TIMES), QUERY, ["ladder", "anchored"])
     assert (report.studies, report.submissions, report.workloads, report.default) == (3, 4, 2, "ladder")
     ladder = report.scores["ladder"]
-    # quick is first in every study; of the other three, two studies have one order and the third turns it round.
+    # quick is first in every study, the other three change places.
     assert (ladder.tau, ladder.tau_min) == (pytest.approx(1 / 3), pytest.approx(0.0))
     assert (ladder.signal_to_noise or 0.0) > 1
     with pytest.raises(RecordsError, match="there is 1"):
