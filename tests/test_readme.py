@@ -109,11 +109,10 @@ def test_a_fresh_clone_gives_a_leaderboard(tmp_path: Path) -> None:
         return done.stdout + done.stderr
 
     (clone / "my_optimizer.py").write_text(sample())
-    some = ("SUITE=smoke", "WORKLOADS=flights_dlrm,mnist_mlp,molecules_gnn,shakespeare_gpt", "STUDIES=1")
+    some = ("SUITE=smoke", "WORKLOADS=flights_dlrm,mnist_mlp", "STUDIES=1")
     first = make("bench", *some)
     assert "schedule_free_adamw" in first
     again = make("bench", *some, "SUBMISSION=my_optimizer.py")
     assert re.search(r"^ +\d+ .*\bmy_optimizer\b", again, re.M)
-    assert "4 to run" in again
-    assert "0 to run" in make("bench", *some, "SUBMISSION=my_optimizer.py")
+    assert "2 to run" in again
     assert "my_optimizer" in make("leaderboard", "SUITE=smoke", "BY=steps", "SCORE=algoperf")

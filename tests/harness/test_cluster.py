@@ -25,17 +25,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
-BENCH = [
-    sys.executable,
-    "-m",
-    "harness",
-    "bench",
-    "--suite",
-    "smoke",
-    "--workloads",
-    "shakespeare_gpt,flights_dlrm",
-]
-BENCH += ["--submissions", "nadamw,nesterov", "--no-mlflow"]
+BENCH = [sys.executable, "-m", "harness", "bench", "--submissions", "nadamw,nesterov", "--no-mlflow"]
+TWO = ("--suite", "smoke", "--workloads", "shakespeare_gpt,flights_dlrm")
+ONE = ("--suite", "smoke", "--workloads", "flights_dlrm")
 OTHER = "Other Processor"
 
 
@@ -151,23 +143,23 @@ def test_trials_lie_on_two_nodes_and_outlive_one(tmp_path: Path) -> None:
         nodes.add("head", apart=True)
         nodes.add("second", apart=True)
         over = ("--devices", "2", "--machines", "2")
-        bench = Bench(tmp_path, nodes.address, *over, "--studies", "1", "--checkpoint-s", "1")
+        bench = Bench(tmp_path, nodes.address, *ONE, *over, "--studies", "1", "--checkpoint-s", "1")
         bench.until(lambda: len(bench.records()) >= 1 and (bench.works_on("head") or bench.works_on("second")))
         nodes.kill("second")
         nodes.add("third", apart=True)
         bench.said()
         records = bench.records()
-        assert len(records) == 4
+        assert len(records) == 2
         assert {(r.devices, r.machines) for r in records} == {(2, 2)}
         assert {r.outcome for r in records} <= {Outcome.REACHED, Outcome.COMPLETE, Outcome.BUDGET}
         assert all("network" not in r.guards for r in records)
         assert (tmp_path / "smoke" / "board_DEVICES=2_MACHINES=2" / "board.md").exists()
-        verify = [*BENCH[:3], "verify", "--suite", "smoke", "--submission", "nadamw", "--results", str(tmp_path)]
+        verify = [*BENCH[:3], "verify", *ONE, "--submission", "nadamw", "--results", str(tmp_path)]
         environment = os.environ | {"RAY_ADDRESS": nodes.address}
         done = subprocess.run([*verify, *over], cwd=ROOT, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "nadamw: 2 of 2 trials repeat" in done.stdout
-        wanted = Bench(tmp_path, nodes.address, "--devices", "3", "--machines", "3")
+        assert "nadamw: 1 of 1 trials repeat" in done.stdout
+        wanted = Bench(tmp_path, nodes.address, *ONE, "--devices", "3", "--machines", "3")
         assert wanted.process.wait(timeout=120) == 2
         assert "type: MACHINES=2" in wanted.process.communicate()[1]
 
@@ -199,19 +191,19 @@ def test_the_commands_of_the_readme(tmp_path: Path) -> None:
 
 
 def test_a_head_that_restarts_finds_the_bench_again(tmp_path: Path, nodes: Nodes) -> None:
-    bench = Bench(tmp_path, nodes.address, "--studies", "4")
-    bench.until(lambda: len(bench.records()) >= 3)
+    bench = Bench(tmp_path, nodes.address, *TWO, "--studies", "2")
+    bench.until(lambda: len(bench.records()) >= 2)
     nodes.kill("head")
     finished = (tmp_path / "smoke" / "trials.jsonl").read_text().splitlines()
     with Nodes(nodes.port) as restarted:
         restarted.add("head")
         said = bench.said()
     assert f"the cluster at {nodes.address} is gone" in said
-    goes_on = re.search(r"16 trials, (\d+) recorded already", said.split("is gone", 1)[1])
+    goes_on = re.search(r"8 trials, (\d+) recorded already", said.split("is gone", 1)[1])
     assert int(goes_on[1]) >= len(finished)
     lines = (tmp_path / "smoke" / "trials.jsonl").read_text().splitlines()
     assert lines[: len(finished)] == finished
-    assert len(lines) == 16
+    assert len(lines) == 8
 
 
 def can_mount() -> bool:
@@ -225,19 +217,19 @@ def test_other_hardware_is_left_out_named_and_has_its_own_board(tmp_path: Path, 
     cpuinfo.write_text(f"model name\t: {OTHER}\n")
     nodes.add("other", before=f"mount --bind {cpuinfo} /proc/cpuinfo")
     results = tmp_path / "results"
-    said = Bench(results, nodes.address, "--studies", "1").said()
+    said = Bench(results, nodes.address, *ONE, "--studies", "1").said()
     assert f"is left out: it is 1 CPU core of {OTHER}" in said
     fingerprint = said.split("HARDWARE=")[1].split()[0]
-    said = Bench(results, nodes.address, "--studies", "1", "--hardware", fingerprint).said()
+    said = Bench(results, nodes.address, *ONE, "--studies", "1", "--hardware", fingerprint).said()
     assert f"is left out: it is {machine.hardware()}" in said
     records = RecordStore(results, "smoke").read()[0]
-    assert sorted(OTHER in record.hardware for record in records) == [False] * 4 + [True] * 4
+    assert sorted(OTHER in record.hardware for record in records) == [False] * 2 + [True] * 2
     show = [sys.executable, "-m", "harness", "leaderboard", "--suite", "smoke", "--results", str(results)]
     show += ["--no-mlflow", "--hardware"]
     for fingerprint, hardware in {(r.fingerprint, r.hardware) for r in records}:
         done = subprocess.run([*show, fingerprint], cwd=ROOT, capture_output=True, text=True, check=True)
         assert hardware in done.stdout
-    unknown = Bench(results, nodes.address, "--hardware", "0123")
+    unknown = Bench(results, nodes.address, *ONE, "--hardware", "0123")
     assert unknown.process.wait(timeout=60) == 2
     assert "no node has the hardware 0123; there are: " in unknown.process.communicate()[1]
 
@@ -246,14 +238,14 @@ def test_status_is_there_for_another_terminal(tmp_path: Path) -> None:
     show = [sys.executable, "-m", "harness", "status", "--results", str(tmp_path)]
     done = subprocess.run(show, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "no bench has run" in done.stdout
-    bench = Bench(tmp_path, None, "--studies", "4")
+    bench = Bench(tmp_path, None, *TWO, "--studies", "2")
     bench.until(lambda: (now := bench.status()) is not None and now.running)
     running = json.loads(
         subprocess.run([*show, "--json"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     )
     bench.said()
     assert running[0]["state"] in ("running", "ended")
-    assert running[0]["total"] == 16
+    assert running[0]["total"] == 8
     done = subprocess.run(show, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "smoke: 16 of 16 trials" in done.stdout
+    assert "smoke: 8 of 8 trials" in done.stdout
     assert "ended" in done.stdout
