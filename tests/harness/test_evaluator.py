@@ -13,7 +13,6 @@ from harness.player.weights import Weights
 from harness.protocol import seeds
 from harness.protocol.ending import EverySteps
 from harness.protocol.trial import Trial
-from harness.trial import referee
 from harness.trial.evaluator import Evaluator, initial_model
 from harness.trial.referee import run_trial
 from scoring.records import Outcome
@@ -68,7 +67,7 @@ def test_each_split_is_as_long_as_the_workload_says(folder: Path) -> None:
 def reachable(monkeypatch: pytest.MonkeyPatch) -> Workload:
     """The workload with a target that any weights meet, as far as the referee knows."""
     workload = replace(WORKLOAD, target=1.0)
-    monkeypatch.setattr(referee.registry, "find", lambda scale, name: workload)
+    monkeypatch.setattr(Trial, "find_workload", lambda trial: workload)
     return workload
 
 
