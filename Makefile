@@ -5,7 +5,7 @@
 # MLFLOW_TRACKING_URI do.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-ALIASES := bench leaderboard compare reliability noise status ui demo check tune calibrate claims verify targets perf scale workloads submissions doctor
+ALIASES := bench leaderboard compare reliability noise axes status ui demo check tune calibrate claims verify targets perf scale workloads submissions doctor
 .PHONY: help setup test proofs faults soak mutants lint types clean $(ALIASES)
 
 # The first Python that is new enough, unless PYTHON names one.
@@ -63,6 +63,9 @@ reliability: setup  ## how well each score of a single study tells submissions a
 	$(call pacer)
 
 noise: setup  ## the smallest speed-up that 3, 5, 10 studies detect on this machine
+	$(call pacer)
+
+axes: setup  ## SUBMISSIONS=A,B HORIZON=0.5,1,2 or BATCH=0.5,1,2: the speed-up over the axis; do rankings flip?
 	$(call pacer)
 
 status: setup  ## what a bench is doing, from another terminal
