@@ -19,6 +19,7 @@ from selenium.webdriver.chrome.service import Service
 from scoring.board import BoardQuery, build_board
 from scoring.mirror import default_uri, mirror
 from scoring.mlflow_view import serve
+from scoring.rules import RULES
 from tests.scoring.build import table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -152,7 +153,7 @@ def test_the_printed_link_shows_the_leaderboard(results, address, browser, pictu
     assert not {"User", "Source", "Version", "Models", "Dataset"} & set(heads)
     for row, shown in zip(board.rows, rows, strict=True):
         assert shown["metrics.`rank`"] == str(row.rank)
-        assert float(shown["metrics.`score`"]) == round(row.score, 3)
+        assert float(shown["metrics.`score`"]) == round(row.score, RULES[board.score].digits)
         assert shown["tags.`interval`"] == f"{row.score_low:.2f} to {row.score_high:.2f}"
         for workload, cell in row.workloads.items():
             text = shown[f"metrics.`{workload} s`"]
