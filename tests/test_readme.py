@@ -81,7 +81,7 @@ def test_the_sample_submission_passes_its_check(tmp_path: Path, cache: Path) -> 
 @pytest.mark.slow
 @pytest.mark.long
 def test_a_fresh_clone_gives_a_leaderboard(tmp_path: Path) -> None:
-    """What a new user types, in an empty home, without caches. The packages are those that `make` set up to run this."""
+    """What a new user types, in an empty home, without caches; the packages are those that `make` set up here."""
     clone, home = tmp_path / "clone", tmp_path / "home"
     home.mkdir()
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
