@@ -7,6 +7,7 @@ from AdamW where a weight's gradient is nearly orthogonal to it, as before a nor
 Claim: ImageNet top-1 accuracy rises from 72.12 to 72.57 % (MobileNetV2), 70.41 to 70.81 (ResNet-18) and 76.65 to
 76.94 (ResNet-50) over Adam with weight decay.
 Against: adamw
+Expects: nothing
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ Paper: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, arXiv
 Variant: `torch.optim.AdamW`, fused; warm-up and cosine decay.
 Claim: Generalizes better than Adam with an L2 penalty, by 15 % less test error on CIFAR-10 and ImageNet32.
 Against: adam
+Expects: nothing
 """
 
 from __future__ import annotations

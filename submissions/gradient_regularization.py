@@ -8,6 +8,7 @@ arXiv:2602.18037, which follows it.
 Claim: Generalizes better than training without the penalty and than its exact derivative, at less cost than the
 latter.
 Against: nadamw
+Expects: nothing
 Needs: two gradients
 """
 

@@ -6,6 +6,7 @@ Variant: On the reference's rule; for labels of two classes towards one half. Th
 Claim: Top-1 error of Inception on ImageNet falls from 23.1 to 22.8 %, and a Transformer's BLEU rises from 25.3 to
 25.8 while its perplexity gets worse.
 Against: nadamw
+Expects: nothing
 Needs: an option of the loss
 """
 

@@ -6,6 +6,7 @@ its old norm back, as in the authors' code. Warm-up and cosine decay.
 Claim: Generalizes early on grokking tasks (modular arithmetic, sparse parity) without weight decay, where Adam
 overfits for long.
 Against: adam
+Expects: nothing
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ gradient only.
 Claim: Test error of WRN-28-10 falls from 18.8 to 16.5 % on CIFAR-100, and of ResNet-50 on ImageNet from 22.9 to
 22.5 %, at twice the gradients.
 Against: nadamw
+Expects: nothing
 Needs: two gradients
 """
 

@@ -6,6 +6,7 @@ Variant: As `sam`, but only scales and biases of normalization layers are moved,
 all parameters are then trained.
 Claim: Moving about 0.1 % of the parameters generalizes better than moving all, with ResNets and ViTs on CIFAR.
 Against: sam
+Expects: nothing
 Needs: two gradients, parameter roles
 """
 

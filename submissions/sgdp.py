@@ -6,6 +6,7 @@ Variant: pytorch_optimizer, with Nesterov momentum; warm-up and cosine decay.
 Claim: ImageNet top-1 accuracy rises from 71.61 to 72.18 % (MobileNetV2), 70.28 to 70.73 (ResNet-18) and 76.64 to
 76.71 (ResNet-50) over SGD with momentum.
 Against: nesterov
+Expects: nothing
 """
 
 from __future__ import annotations

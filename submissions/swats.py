@@ -7,6 +7,7 @@ would overwrite the one that SWATS finds for SGD. `eps` is the tolerance of the 
 Claim: Closes the gap in generalization between Adam and SGD on CIFAR, Tiny-ImageNet and word-level language
 models.
 Against: adam
+Expects: nothing
 """
 
 from __future__ import annotations
