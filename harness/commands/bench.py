@@ -189,7 +189,7 @@ def settings_to_repeat(options: Options, board: Board) -> Mapping[str, object]:
 
 
 def _check(options: Options) -> None:
-    """Refuses options that do nothing beside or without another one."""
+    """Refuses options that do nothing beside or without another one, and what cannot be shown afterwards."""
     together = options.until_decided is not None
     for name in ("sure", "budget_h"):
         if getattr(options, name) is not None and not together:
@@ -197,6 +197,8 @@ def _check(options: Options) -> None:
             raise UsageError(f"{option} is of use with --until-decided alone; type: --until-decided adamw,lion")
     if together and (options.submissions or options.submission):
         raise UsageError("--until-decided A,B names the submissions; leave out --submissions and --submission")
+    if options.board.compare and (scale := " ".join(options.layout.layout().scale)):
+        raise UsageError(f"targets do not hold at {scale}, so the ladder alone ranks; leave out --compare")
     if options.variant_seed is not None and not options.variants:
         raise UsageError("--variant-seed is of use with --variants alone; type: --variants 3")
 

@@ -73,9 +73,11 @@ def open_boards(results: Path, query: BoardQuery, layout: Layout = SINGLE) -> Bo
 
     Raises RecordsError where the records cannot be read, UsageError for a score that such trials cannot have.
     """
-    if layout.scale and query.score not in (None, "ladder"):
-        scale = " ".join(layout.scale)
-        raise UsageError(f"targets do not hold at {scale}; to rank by whole curves, type: {scale} SCORE=ladder")
+    if layout.scale:
+        if query.score not in (None, "ladder"):
+            scale = " ".join(layout.scale)
+            raise UsageError(f"targets do not hold at {scale}; to rank by whole curves, type: {scale} SCORE=ladder")
+        query = replace(query, score="ladder")  # without trials of the reference, too: there all would be misses
     trials, warnings = RecordStore(results, query.suite).brief()
     # A fingerprint says all of the hardware, the layout included.
     trials = [t for t in trials if query.fingerprint is not None or t.record.layout == layout]
@@ -146,6 +148,8 @@ def board_folder(results: Path, suite: str, layout: Layout = SINGLE) -> Path:
 
 
 def _compare(boards: Boards, *, as_json: bool) -> Board:
+    if boards.trials and all(trial.record.target is None for trial in boards.trials):
+        raise UsageError("none of these trials has a target, so the ladder alone ranks them; leave out --compare")
     run = {trial.record.submission for trial in boards.trials}
     names = [name for name, rule in RULES.items() if not rule.of_curves or boards.query.reference in run]
     compared = [boards.build(score=name) for name in names]

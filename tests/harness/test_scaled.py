@@ -9,17 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from harness.protocol.choose import chosen_workloads, listed_workloads
 from harness.protocol.plan import plan
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial, results_hash
-from harness.report.show import board_folder, open_boards
+from harness.report.show import Presentation, board_folder, open_boards, show_board
 from harness.system import machine
 from harness.trial.referee import run_trial
-from pacer.errors import UsageError
+from pacer.errors import RecordsError, UsageError
 from scoring.board import BoardQuery
-from scoring.records import Outcome, Record, from_json, to_json
+from scoring.records import Outcome, Record, RecordStore, from_json, to_json
 from scoring.records.layout import SINGLE, Layout
 from submissions.registry import SubmissionRef, resolve
 from tests.faults.probe import probe
@@ -99,6 +100,28 @@ def test_only_the_ladder_ranks_there(tmp_path: Path) -> None:
     assert {workload.target for workload in chosen} == {None}
     with pytest.raises(UsageError, match="SCORE=ladder"):
         open_boards(tmp_path, BoardQuery(suite="smoke", score="anchored"), HALF)
+
+
+def test_without_the_reference_nobody_is_shown_as_a_miss(tmp_path: Path, order: Trial) -> None:
+    ref = replace(resolve("nadamw"), name="other")
+    RecordStore(tmp_path, "smoke").append(run_trial(replace(order, submission=ref, layout=HALF)))
+    with pytest.raises(RecordsError, match="relative to nadamw, which has no trials here"):
+        open_boards(tmp_path, BoardQuery(suite="smoke"), HALF).build()
+
+
+def test_scores_that_need_a_target_are_not_compared_with_the_ladder(tmp_path: Path, order: Trial) -> None:
+    RecordStore(tmp_path, "smoke").append(run_trial(replace(order, layout=HALF)))
+    shown = Presentation(compared=True, mirrored=False)
+    with pytest.raises(UsageError, match=r"none of these trials has a target, .* leave out --compare"):
+        show_board(Console(quiet=True), tmp_path, BoardQuery(suite="smoke"), shown, HALF)
+
+
+def test_a_bench_says_so_before_it_trains(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness", "bench", "--suite", "smoke", "--horizon", "0.5", "--compare"]
+    command += ["--results", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, "HORIZON=0.5, so the ladder alone ranks; leave out" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_keys_budgets_and_grids_are_others() -> None:
