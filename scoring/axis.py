@@ -12,9 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from scoring import escape
 from scoring.board import Board
-from scoring.charts import figure_of, save
-
-_COLOURS = ("#1f5fa8", "#c8641e", "#2a8c55", "#8a4fa8", "#b03a48", "#4a4a4a", "#8c7a1f", "#3a9ab0")
+from scoring.charts import COLOURS, figure_of, save
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +96,7 @@ def axis_png(curves: AxisCurves, path: Path) -> None:
     figure, axes = figure_of(7.5, 4.5)
     axes.axhline(1.0, color="#999999", linewidth=0.9)
     for index, (name, points) in enumerate(curves.curves.items()):
-        colour = _COLOURS[index % len(_COLOURS)]
+        colour = COLOURS[index % len(COLOURS)]
         factors = list(points)
         shift = 1.0 + 0.012 * (index - (len(curves.curves) - 1) / 2)  # so that intervals lie beside each other
         at = [factor * shift for factor in factors]

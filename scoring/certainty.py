@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from scoring.bootstrap import interval, p_ahead
-from scoring.paired import Differences, Noise
+from scoring.paired import Differences, Noise, noise_over
 from scoring.scores import Array
 
 TIED_BELOW = 0.95
@@ -53,12 +53,12 @@ class Paired:
     @cached_property
     def over_reference(self) -> Differences:
         """The differences to the reference, [S]."""
-        return Differences.of(self.logs - self.logs[self.reference])
+        return Differences.of(self.logs - self.logs[self.reference], self.noise)
 
     @cached_property
     def noise(self) -> Noise:
         """What is known of the variance of a difference, from all of those to the reference."""
-        return Noise.of(self.logs - self.logs[self.reference])
+        return noise_over(self.logs, self.reference)
 
     def between(self, first: int, second: int) -> Differences:
         """The difference of two submissions, [1]."""

@@ -23,12 +23,12 @@ from scoring.scores import CUT
 
 MOST_CURVES = 12  # more cannot be distinguished in one picture
 MOST_ROWS = 40
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = (("solid", "solid"), ("dashed", "dash"), ("dotted", "dot"))  # Matplotlib's name, Plotly's
 _MARKERS = ("o", "s", "^", "D")
 _NO_CHANGE = 0.001  # below this the axis of score changes is linear, so that 0 can be shown
 _TICKS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
-_GREY = "#666666"
+GREY = "#666666"
 _DPI = 150
 
 
@@ -81,20 +81,22 @@ def scores_png(board: Board, path: Path) -> None:
     figure, axes = figure_of(8.0, 1.5 + 0.32 * len(shown))
     heights = range(len(shown))
     for index, row in zip(heights, shown, strict=True):
-        colour = _COLOURS[1] if row.submission == board.reference else _COLOURS[0]
+        colour = COLOURS[1] if row.submission == board.reference else COLOURS[0]
         if row.score_low is not None and row.score_high is not None:
             span = [row.score_low, row.score_high]
             axes.plot(span, [index, index], color=colour, linewidth=2.2, alpha=0.45, zorder=2)
         axes.plot(row.score, index, "D" if row.submission == board.reference else "o", color=colour, zorder=3)
-        axes.text(1.02, index, f"{row.score:.2f}", transform=axes.get_yaxis_transform(), va="center", color=_GREY)
+        axes.text(1.02, index, f"{row.score:.2f}", transform=axes.get_yaxis_transform(), va="center", color=GREY)
     for index, (above, below) in enumerate(pairwise(shown)):
         if above.tie_group != below.tie_group:
             axes.axhline(index + 0.5, color="#bbbbbb", linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
     level = {"anchored": 0.5, "ladder": 1.0}.get(board.score)
     if level is not None:
-        axes.axvline(level, color=_COLOURS[1], linewidth=0.9, alpha=0.6, zorder=1)
+        axes.axvline(level, color=COLOURS[1], linewidth=0.9, alpha=0.6, zorder=1)
     if board.score == "ladder":
-        _speedup_axis(axes, shown)
+        speedup_axis(
+            axes, [end for row in shown for end in (row.score_low, row.score, row.score_high) if end is not None]
+        )
     else:
         axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(len(shown) - 0.4, -0.6)
@@ -113,13 +115,12 @@ def scores_png(board: Board, path: Path) -> None:
     save(figure, path)
 
 
-def _speedup_axis(axes: Axes, rows: Sequence[Row]) -> None:
-    """A logarithmic axis that holds the speed-ups of these rows and their intervals, where these are not vast."""
-    ends = [end for row in rows for end in (row.score_low, row.score, row.score_high) if end is not None]
-    low, high = max(1 / _WIDEST, min(*ends, 0.8)), min(_WIDEST, max(*ends, 1.25))
+def speedup_axis(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic axis from left to right that holds these speed-ups, where they are not vast."""
+    low, high = max(1 / _WIDEST, min(*values, 0.8)) / 1.05, min(_WIDEST, max(*values, 1.25)) * 1.05
     axes.set_xscale("log")
-    axes.set_xlim(low / 1.05, high * 1.05)
-    ticks = [tick for tick in _SPEEDUPS if low / 1.05 <= tick <= high * 1.05]
+    axes.set_xlim(low, high)
+    ticks = [tick for tick in _SPEEDUPS if low <= tick <= high]
     axes.set_xticks(ticks, [f"{tick:g}x" for tick in ticks])
     axes.minorticks_off()
 
@@ -209,7 +210,7 @@ def _steps(board: Board, submission: str) -> tuple[list[float], list[float]]:
 
 
 def _look(index: int) -> tuple[str, tuple[str, str]]:
-    return _COLOURS[index % len(_COLOURS)], _STYLES[index // len(_COLOURS) % len(_STYLES)]
+    return COLOURS[index % len(COLOURS)], _STYLES[index // len(COLOURS) % len(_STYLES)]
 
 
 def figure_of(width: float, height: float) -> tuple[Figure, Axes]:
@@ -262,7 +263,7 @@ def _title(axes: Axes, title: str, board: Board, shown: int) -> None:
     size, hardware = _subtitle(board)
     text = escape.matplotlib(size + rest) + "\n" + escape.matplotlib(hardware)
     above = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 8), "textcoords": "offset points"}
-    axes.annotate(text, **above, fontsize=8.5, color=_GREY, parse_math=False)
+    axes.annotate(text, **above, fontsize=8.5, color=GREY, parse_math=False)
 
 
 def _subtitle(board: Board) -> tuple[str, str]:

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from scoring.ladder import Ladder, climb
-from scoring.paired import POWER, SURE, Noise
+from scoring.paired import Noise, detectable, noise_over
 from scoring.query import BoardQuery
 from scoring.records import Record
 from scoring.scores import Array
@@ -44,7 +43,7 @@ def noise_of(records: Sequence[Record], query: BoardQuery) -> NoiseReport:
     """The noise of the records of a board. Raises RecordsError without trials of the reference."""
     chosen = select(records, query)
     climbed = climb(chosen, query.reference)
-    noise = _pooled(climbed, query.by)
+    noise = noise_over(climbed.on[query.by], climbed.reference)
     columns = {name: w for w, name in enumerate(chosen.workloads) if name in climbed.levels}
     return NoiseReport(
         suite=query.suite,
@@ -58,16 +57,9 @@ def noise_of(records: Sequence[Record], query: BoardQuery) -> NoiseReport:
 def detectable_speedup(climbed: Ladder, by: str, studies: int) -> float | None:
     """The smallest speed-up over the reference that a board of so many studies detects, None where that is not
     known."""
-    noise = _pooled(climbed, by)
+    noise = noise_over(climbed.on[by], climbed.reference)
     measured = np.isfinite(climbed.on[by]).any(axis=(0, 2))
     return _smallest(noise.variance[measured], studies)
-
-
-def _pooled(climbed: Ladder, by: str) -> Noise:
-    """The noise of differences to the reference, pooled over all others, by workload."""
-    logs = climbed.on[by]
-    others = np.arange(len(logs)) != climbed.reference
-    return Noise.of((logs - logs[climbed.reference])[others])
 
 
 def _detectable(noise: Noise, workloads: Sequence[int]) -> Detectable:
@@ -82,10 +74,10 @@ def _detectable(noise: Noise, workloads: Sequence[int]) -> Detectable:
 
 def _smallest(variances: Array, studies: int) -> float | None:
     """The smallest speed-up that so many studies tell from 1 with a probability of 80 %, from the variances [W] of
-    single studies: the sum of the two quantiles of Student's t, in standard errors of the mean over workloads."""
+    single studies."""
     if studies < 2 or not len(variances) or not np.isfinite(variances).all():
         return None
-    error = np.sqrt(variances.sum() / studies) / len(variances)
+    error = np.sqrt(variances.sum(keepdims=True) / studies) / len(variances)
     squares = (variances**2).sum()
-    freedom = variances.sum() ** 2 * (studies - 1) / squares if squares > 0 else 1.0
-    return float(np.exp((stdtrit(freedom, 0.5 + SURE / 2) + stdtrit(freedom, POWER)) * error))
+    freedom = variances.sum(keepdims=True) ** 2 * (studies - 1) / squares if squares > 0 else np.ones(1)
+    return float(np.exp(detectable(error, freedom)[0]))

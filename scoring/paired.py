@@ -52,6 +52,12 @@ class Noise:
             return cls(variance=squares.sum(axis=(0, -1)) / freedom, freedom=freedom)
 
 
+def noise_over(logs: Array, reference: int) -> Noise:
+    """The noise of logarithms [S, W, K] relative to the reference's row, pooled over all others: its own difference
+    is 0 in every study, which says nothing of noise."""
+    return Noise.of(np.delete(logs - logs[reference], reference, axis=0))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Differences:
     """Differences of D pairs: their means over workloads and studies, and how sure they are; arrays [D].
@@ -122,10 +128,6 @@ class Differences:
         """The central interval of each mean: (low, high), NaN where it cannot be told."""
         return _interval(self.value, self.error, self.freedom, share)
 
-    def interval_on_workloads(self, share: float = SURE) -> tuple[Array, Array]:
-        """The same of the means on workloads: (low, high), each [D, W]."""
-        return _interval(self.on_workloads, self.errors_on, self.freedom_on, share)
-
     def interval_over_workloads(self, share: float = SURE) -> tuple[Array, Array]:
         """The interval of the mean over workloads like these, which are then a sample themselves: Student's t with
         W - 1 degrees of freedom; NaN for fewer than two workloads."""
@@ -143,9 +145,8 @@ class Differences:
 def more_studies(own: Differences, distance: float) -> int | None:
     """How many more studies of a difference [1] make its interval shorter, on one side, than a distance.
 
-    They do so with a probability of POWER where the estimates are right: the distance has to be the sum of the two
-    quantiles of Student's t in standard errors. At least 1; None where MOST_STUDIES do not do, or where the
-    variance is not known.
+    They do so with a probability of POWER where the estimates are right. At least 1; None where MOST_STUDIES do not
+    do, or where the variance is not known.
     """
     there = np.isfinite(own.on_workloads[0])
     counts, freedom_now = own.counts[0][there], own.freedom_on[0][there]
@@ -161,9 +162,14 @@ def more_studies(own: Differences, distance: float) -> int | None:
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom = parts.sum(axis=1) ** 2 / (parts**2 / freedom_on).sum(axis=1)
     freedom = np.where(np.isfinite(freedom), np.minimum(freedom, _MANY), _MANY)
-    needed = (stdtrit(freedom, 0.5 + SURE / 2) + stdtrit(freedom, POWER)) * errors
-    deciding = np.flatnonzero(distance > needed)
+    deciding = np.flatnonzero(distance > detectable(errors, freedom))
     return int(max(1, totals[deciding[0]] - least)) if len(deciding) else None
+
+
+def detectable(error: Array, freedom: Array) -> Array:
+    """The smallest means that are told from 0 with a probability of POWER: the sum of the two quantiles of
+    Student's t, in standard errors."""
+    return (stdtrit(freedom, 0.5 + SURE / 2) + stdtrit(freedom, POWER)) * error
 
 
 def p_above(value: Array, error: Array, freedom: Array, bound: float = 0.0) -> Array:

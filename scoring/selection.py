@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pacer.errors import RecordsError
+from scoring.names import needs_targets
 from scoring.query import BoardQuery
 from scoring.records import Outcome, Record
-from scoring.rules import RULES
 from scoring.times import studies
 
 
@@ -50,8 +50,8 @@ def select(records: Sequence[Record], query: BoardQuery) -> Selection:
     """
     suite, ruleset = query.suite, query.ruleset
     warnings: list[str] = []
-    targetless = query.score is None or RULES[query.score].of_curves
-    aimed = [r for r in records if targetless or r.target is not None]
+    targets = needs_targets(query.score)
+    aimed = [r for r in records if r.target is not None or not targets]
     ours = [r for r in aimed if r.suite == suite and r.ruleset == ruleset]
     if not ours:
         others = sorted({(r.suite, r.ruleset) for r in aimed})

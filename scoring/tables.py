@@ -254,10 +254,10 @@ def _blocks(
     return [*blocks, (start, len(heads))]
 
 
-def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An aligned table without ever wrapping or cutting a field; "submission" heads a column of words."""
+def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], words: str = "submission") -> str:
+    """An aligned table without ever wrapping or cutting a field; `words` heads a column of words."""
     widths = _widths(heads, rows)
-    flush_left = [head == "submission" for head in heads]
+    flush_left = [head == words for head in heads]
     lines = []
     for fields in (heads, *rows):
         padded = [

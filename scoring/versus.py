@@ -12,7 +12,7 @@ import numpy as np
 from pacer.errors import RecordsError, UsageError
 from scoring.ladder import Ladder, climb
 from scoring.names import Axis
-from scoring.paired import Differences, Noise, more_studies
+from scoring.paired import Differences, more_studies, noise_over
 from scoring.query import BoardQuery
 from scoring.records import Record
 from scoring.selection import Selection, select
@@ -113,36 +113,29 @@ def between(chosen: Selection, climbed: Ladder, a: str, b: str, by: Axis, margin
     def differences(axis: Axis) -> Differences:
         logs = climbed.on[axis]
         own = np.where(common[:, None], logs[first] - logs[second], np.nan)
-        return Differences.of(own[None], Noise.of(logs - logs[climbed.reference]))
+        return Differences.of(own[None], noise_over(logs, climbed.reference))
 
     own = differences(by)
     if np.isnan(own.value[0]):
         return None
-    low, high = own.interval_on_workloads()
     return Versus(
         a=a,
         b=b,
         by=by,
         margin=margin,
         reference=chosen.submissions[climbed.reference],
-        overall=_overall(own, margin),
-        in_steps=_overall(differences("steps"), margin),
+        overall=_speedup(own, margin),
+        in_steps=_speedup(differences("steps"), margin),
         differences=own,
         workloads={
-            name: None
-            if np.isnan(own.on_workloads[0, w])
-            else _speedup(own.only(w), margin, float(low[0, w]), float(high[0, w]))
+            name: None if np.isnan(own.on_workloads[0, w]) else _speedup(own.only(w), margin)
             for w, name in enumerate(chosen.workloads)
         },
     )
 
 
-def _overall(own: Differences, margin: float) -> Speedup:
-    low, high = own.interval()
-    return _speedup(own, margin, float(low[0]), float(high[0]))
-
-
-def _speedup(own: Differences, margin: float, low: float, high: float) -> Speedup:
+def _speedup(own: Differences, margin: float) -> Speedup:
+    low, high = (float(end[0]) for end in own.interval())
     known = np.isfinite(low)
     ends = (float(np.exp(low)), float(np.exp(high))) if known else (None, None)
     verdict = judged(low, high, margin) if known else Verdict.UNDECIDED

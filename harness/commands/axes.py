@@ -23,9 +23,10 @@ from harness.commands.shared.options import (
     Workloads,
     folder,
     ruleset_of,
+    workloads_of,
 )
 from harness.commands.shared.places import ray_address
-from harness.protocol.defaults import DEFAULT_SUBMISSIONS, DEFAULT_SUITE, DEFAULT_TRIALS, DEFAULT_WORKLOADS
+from harness.protocol.defaults import DEFAULT_SUBMISSIONS, DEFAULT_SUITE, DEFAULT_TRIALS
 from harness.protocol.settings import Settings
 from pacer.errors import UsageError
 
@@ -68,7 +69,7 @@ def run(options: Options) -> int:
     settings = Settings(
         suite=options.suite or DEFAULT_SUITE,
         submissions=options.submissions or DEFAULT_SUBMISSIONS,
-        workloads=options.workloads if options.suite or options.workloads else DEFAULT_WORKLOADS,
+        workloads=workloads_of(options.workloads, options.suite),
         studies=options.studies,
         trials=DEFAULT_TRIALS[ruleset],
         ruleset=ruleset,

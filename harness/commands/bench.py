@@ -37,6 +37,7 @@ from harness.commands.shared.options import (
     Workloads,
     folder,
     ruleset_of,
+    workloads_of,
 )
 from harness.commands.shared.places import ray_address
 from harness.protocol.defaults import (
@@ -44,21 +45,17 @@ from harness.protocol.defaults import (
     DEFAULT_SUBMISSIONS,
     DEFAULT_SUITE,
     DEFAULT_TRIALS,
-    DEFAULT_WORKLOADS,
     Stop,
 )
 from harness.protocol.settings import Settings
 from pacer.errors import UsageError
+from scoring.names import needs_targets
 
 if TYPE_CHECKING:
     from harness.runs.bench_report import BenchReport
     from scoring.board import Board, BoardQuery
-    from scoring.names import Score
 
 SUPERVISED = True
-_LADDER: Score = "ladder"
-"""The score that needs no targets: it compares whole curves with the reference's."""
-
 EXAMPLES = (
     "pacer bench",
     "pacer bench --suite mini --studies 5",
@@ -205,11 +202,10 @@ def _check(options: Options) -> None:
 
 def _settings(options: Options) -> Settings:
     ruleset = ruleset_of(options.ruleset, options.suite)
-    all_of_suite = options.suite is not None or options.workloads is not None
     return Settings(
         suite=options.suite or DEFAULT_SUITE,
         submissions=(*(options.submissions or DEFAULT_SUBMISSIONS), *(options.submission or ())),
-        workloads=options.workloads if all_of_suite else DEFAULT_WORKLOADS,
+        workloads=workloads_of(options.workloads, options.suite),
         variants=options.variants,
         variant_seed=options.variant_seed,
         studies=options.studies,
@@ -224,7 +220,7 @@ def _settings(options: Options) -> Settings:
         limits=options.limits.limits(),
         checkpoint_s=options.checkpoint_s,
         layout=options.layout.layout(),
-        needs_targets=options.board.score not in (None, _LADDER),
+        needs_targets=needs_targets(options.board.score),
     )
 
 

@@ -13,7 +13,6 @@ from rich.console import Console
 from harness.commands.shared import places
 from harness.commands.shared.kinds import Share, Text
 from harness.commands.shared.options import (
-    BoardOptions,
     ClusterGroup,
     ClusterLayout,
     Hardware,
@@ -23,9 +22,8 @@ from harness.commands.shared.options import (
     RulesetOption,
     Suite,
     Workloads,
-    ruleset_of,
+    recorded,
 )
-from harness.protocol.defaults import DEFAULT_SUITE
 from scoring.names import Axis
 
 EXAMPLES = (
@@ -55,19 +53,29 @@ class Options:
 
 def run(options: Options) -> int:
     """Prints the comparison, and draws it beside the board's files."""
-    from harness.report.show import board_folder, open_boards
+    from harness.report.show import board_folder
     from harness.report.versus import as_text
     from scoring.forest import forest_png
     from scoring.versus import versus
 
-    suite, results, layout = options.suite or DEFAULT_SUITE, Path(options.results), options.layout.layout()
-    asked = BoardOptions(by=options.by, reference=options.reference)
-    query = asked.query(suite, ruleset_of(options.ruleset, suite), options.workloads, options.hardware)
-    boards = open_boards(results, query, layout)
+    layout = options.layout.layout()
+    boards = recorded(
+        options.results,
+        options.suite,
+        options.ruleset,
+        options.workloads,
+        reference=options.reference,
+        by=options.by,
+        fingerprint=options.hardware,
+        layout=layout,
+    )
     records = [trial.record for trial in boards.trials]
     found = versus(records, options.a, options.b, boards.query, options.margin)
     print(json.dumps(found.as_json(), allow_nan=False, indent=1) if options.json else as_text(found))
-    chart = board_folder(results, suite, layout) / f"{_safe(options.a)}_against_{_safe(options.b)}.png"
+    chart = (
+        board_folder(Path(options.results), boards.query.suite, layout)
+        / f"{_safe(options.a)}_against_{_safe(options.b)}.png"
+    )
     forest_png(found, chart)
     Console(stderr=True).print(f"Chart: {chart}", markup=False, highlight=False, soft_wrap=True)
     return 0

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from harness.commands.shared import places
 from harness.commands.shared.options import (
-    BoardOptions,
     ClusterGroup,
     ClusterLayout,
     Hardware,
@@ -21,9 +19,8 @@ from harness.commands.shared.options import (
     RulesetOption,
     Suite,
     Workloads,
-    ruleset_of,
+    recorded,
 )
-from harness.protocol.defaults import DEFAULT_SUITE
 from scoring.names import Axis
 
 EXAMPLES = ("pacer noise", "pacer noise --by steps --results results/forty")
@@ -47,13 +44,18 @@ class Options:
 def run(options: Options) -> int:
     """Prints it for each workload and for scores over all of them."""
     from harness.report.noise import as_text
-    from harness.report.show import open_boards
     from scoring.noise import noise_of
 
-    suite = options.suite or DEFAULT_SUITE
-    asked = BoardOptions(by=options.by, reference=options.reference)
-    query = asked.query(suite, ruleset_of(options.ruleset, suite), options.workloads, options.hardware)
-    boards = open_boards(Path(options.results), query, options.layout.layout())
+    boards = recorded(
+        options.results,
+        options.suite,
+        options.ruleset,
+        options.workloads,
+        reference=options.reference,
+        by=options.by,
+        fingerprint=options.hardware,
+        layout=options.layout.layout(),
+    )
     report = noise_of([trial.record for trial in boards.trials], boards.query)
     print(json.dumps(asdict(report), allow_nan=False, indent=1) if options.json else as_text(report))
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, get_args
 
 from cyclopts import Parameter
@@ -13,16 +12,14 @@ from rich.console import Console
 from harness.commands.shared import places
 from harness.commands.shared.kinds import one_of
 from harness.commands.shared.options import (
-    BoardOptions,
     Json,
     ReferenceOption,
     Results,
     RulesetOption,
     Suite,
     Workloads,
-    ruleset_of,
+    recorded,
 )
-from harness.protocol.defaults import DEFAULT_SUITE
 from scoring.names import Axis, Score
 
 EXAMPLES = (
@@ -51,13 +48,16 @@ class Options:
 def run(options: Options) -> int:
     """Prints the yardstick for each score."""
     from harness.report.reliability import as_json, as_text
-    from harness.report.show import open_boards
     from scoring.reliability import reliability
 
-    suite = options.suite or DEFAULT_SUITE
-    asked = BoardOptions(by=options.by, reference=options.reference)
-    query = asked.query(suite, ruleset_of(options.ruleset, suite), options.workloads)
-    boards = open_boards(Path(options.results), query)
+    boards = recorded(
+        options.results,
+        options.suite,
+        options.ruleset,
+        options.workloads,
+        reference=options.reference,
+        by=options.by,
+    )
     records = [trial.record for trial in boards.trials]
     with Console(stderr=True).status("making a board of each study, for each score"):
         report = reliability(records, boards.query, [options.score] if options.score else get_args(Score))

@@ -11,8 +11,8 @@ def as_text(report: NoiseReport) -> str:
     """A table with a row a workload, and one of scores over all of them."""
     rows = [[escape.plain(name), *_fields(own)] for name, own in report.workloads.items()]
     rows.append(["over all", *_fields(report.overall)])
-    heads = ["submission", "noise of a study", *(f"{studies} studies" for studies in STUDIES)]
-    table = aligned(heads, rows).replace("submission", "workload  ", 1)
+    heads = ["workload", "noise of a study", *(f"{studies} studies" for studies in STUDIES)]
+    table = aligned(heads, rows, words="workload")
     return (
         f"suite {escape.plain(report.suite)} by {report.by}, on {escape.plain(report.hardware)}\n\n{table}\n\n"
         "noise of a study: standard deviation of a speed-up over the reference, study by study\n"

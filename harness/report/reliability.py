@@ -33,8 +33,8 @@ def as_text(report: ReliabilityReport) -> str:
     for name, own in report.scores.items():
         like = own.studies_like(best) if best else None
         rows.append([name, _number(own.signal_to_noise), _number(own.tau), _number(own.tau_min), _number(like)])
-    heads = ["submission", "signal to noise", "tau", "least tau", f"studies like one of {report.default}"]
-    table = aligned(heads, rows).replace("submission", "score     ", 1)
+    heads = ["score", "signal to noise", "tau", "least tau", f"studies like one of {report.default}"]
+    table = aligned(heads, rows, words="score")
     return (
         f"suite {report.suite} by {report.by}, reference {report.reference}: {report.studies} boards of one study, "
         f"{report.submissions} submissions on {report.workloads} workloads\n\n{table}\n\n"

@@ -16,6 +16,7 @@ from harness.protocol.defaults import DEFAULT_MIRROR_S
 from pacer.errors import UsageError
 from scoring import compare
 from scoring.board import Board, BoardQuery, build_board
+from scoring.names import LADDER, needs_targets
 from scoring.records import RecordStore
 from scoring.records.brief import Stored
 from scoring.records.layout import SINGLE, Layout
@@ -74,10 +75,10 @@ def open_boards(results: Path, query: BoardQuery, layout: Layout = SINGLE) -> Bo
     Raises RecordsError where the records cannot be read, UsageError for a score that such trials cannot have.
     """
     if layout.scale:
-        if query.score not in (None, "ladder"):
+        if needs_targets(query.score):
             scale = " ".join(layout.scale)
             raise UsageError(f"targets do not hold at {scale}; to rank by whole curves, type: {scale} SCORE=ladder")
-        query = replace(query, score="ladder")  # without trials of the reference, too: there all would be misses
+        query = replace(query, score=LADDER)  # without trials of the reference, too: there all would be misses
     trials, warnings = RecordStore(results, query.suite).brief()
     # A fingerprint says all of the hardware, the layout included.
     trials = [t for t in trials if query.fingerprint is not None or t.record.layout == layout]

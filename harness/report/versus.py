@@ -12,8 +12,8 @@ def as_text(found: Versus) -> str:
     a, b = escape.plain(found.a), escape.plain(found.b)
     rows = [[escape.plain(name), *_fields(own)] for name, own in found.workloads.items()]
     rows += [["over all", *_fields(found.overall)], ["over all, in steps", *_fields(found.in_steps)]]
-    heads = ["submission", "speed-up", "95 % interval", "studies", "verdict", "more studies"]
-    table = aligned(heads, rows).replace("submission", "workload  ", 1)
+    heads = ["workload", "speed-up", "95 % interval", "studies", "verdict", "more studies"]
+    table = aligned(heads, rows, words="workload")
     return (
         f"{a} against {b} by {found.by}, at the levels of {escape.plain(found.reference)}: "
         f"{_sentence(found, a, b)}\n\n"

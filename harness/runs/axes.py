@@ -14,6 +14,7 @@ from harness.report.show import open_boards
 from harness.runs.bench import bench
 from scoring.axis import AxisCurves, axis_curves
 from scoring.board import BoardQuery
+from scoring.names import LADDER
 
 Name = Literal["horizon", "batch"]
 
@@ -33,7 +34,7 @@ def along_axis(settings: Settings, name: Name, factors: Sequence[float], console
                 ruleset=settings.ruleset,
                 workloads=report.workloads,
                 fingerprint=report.fingerprint,
-                score="ladder",
+                score=LADDER,
             )
             boards[factor] = open_boards(settings.results, query, layout).build()
     return axis_curves(name, boards)

@@ -12,7 +12,7 @@ from scoring.board.values import LadderDetails
 from scoring.bootstrap import draw_scores
 from scoring.certainty import Certainty, Paired, Resampled
 from scoring.ladder import Ladder
-from scoring.names import Axis, Score
+from scoring.names import LADDER, Axis, Score
 from scoring.paired import Differences
 from scoring.query import BoardQuery
 from scoring.records import finite
@@ -91,7 +91,7 @@ def scored(chosen: Selection, query: BoardQuery) -> Scored:
 
 def score_of(chosen: Selection, query: BoardQuery) -> Score:
     """The name of the score that the query asks for."""
-    return query.score or ("ladder" if query.reference in chosen.submissions else "anchored")
+    return query.score or (LADDER if query.reference in chosen.submissions else "anchored")
 
 
 def ladder_details(climbed: Ladder, by: Axis) -> list[LadderDetails]:

@@ -44,6 +44,11 @@ class Curves:
             best=np.where(np.isnan(best), -np.inf, best),
         )
 
+    def with_values(self) -> Curves:
+        """Those curves that have a value."""
+        kept = np.isfinite(self.finals)
+        return Curves(at=self.at[kept], best=self.best[kept])
+
     @property
     def ends(self) -> Array:
         """Steps, examples and seconds of the last evaluations, [T, 3]."""

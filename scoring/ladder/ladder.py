@@ -54,43 +54,34 @@ def climb(chosen: Selection, reference: str) -> Ladder:
             f"REFERENCE= (--reference), one of: {', '.join(chosen.submissions)}; or use SCORE=algoperf"
         )
     grouped = {key: _by_study(trials) for key, trials in chosen.trials.items()}
-    studies = tuple(sorted({study for own in grouped.values() for study in own}))
+    studies = tuple(sorted({study for by_study in grouped.values() for study in by_study}))
     place = {study: k for k, study in enumerate(studies)}
     shape = len(chosen.submissions), len(chosen.workloads), len(studies)
     logs, step_time, reached = np.full((*shape, 3), np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
     levels = {}
     for w, workload in enumerate(chosen.workloads):
-        own = _deciding(grouped.get((reference, workload), {}).values())
-        if not own:
+        own = _reference_of(grouped.get((reference, workload), {}).values())
+        if own is None:
             continue
-        higher, target = own[0].higher_is_better, own[0].target
-        curves = Curves.of([record.learning_curve() for record in own], higher_is_better=higher)
-        sign = 1.0 if higher else -1.0
-        rungs = levels_of(curves, None if target is None else sign * target)
-        if not len(rungs):
-            continue
-        levels[workload] = tuple((sign * rungs).tolist())
-        marks = Curves(at=curves.at[np.isfinite(curves.finals)], best=curves.best[np.isfinite(curves.finals)])
-        records, cells = [], []
-        for s, submission in enumerate(chosen.submissions):
-            for study, trials in grouped.get((submission, workload), {}).items():
-                (record,) = _deciding([trials], void=True)
-                if record.evaluations or record.outcome not in _STOPPED:  # else it was never started
-                    records.append(record)
-                    cells.append((s, w, place[study]))
-        all_curves = Curves.of([record.learning_curve() for record in records], higher_is_better=higher)
-        found = log_speedups(
-            all_curves,
-            marks,
-            rungs,
+        levels[workload] = own.as_values()
+        deciding = {
+            (s, w, place[study]): record
+            for s, submission in enumerate(chosen.submissions)
+            for study, trials in grouped.get((submission, workload), {}).items()
+            if _was_started(record := _deciding(trials))
+        }
+        records, index = list(deciding.values()), tuple(np.array(list(deciding)).T)
+        curves = _curves(records)
+        logs[np.setdiff1d(np.arange(shape[0]), index[0]), w] = FLOOR  # not run is a miss, as in every score
+        logs[index] = log_speedups(
+            curves,
+            own.curves,
+            own.levels,
             ended=np.array([_broke_off(record) for record in records]),
             void=np.array([record.outcome in _VOID for record in records]),
         )
-        index = tuple(np.array(cells).T)
-        logs[np.setdiff1d(np.arange(shape[0]), index[0]), w] = FLOOR  # not run is a miss, as in every score
-        logs[index] = found
         reached[index] = [record.outcome not in _VOID and record.crossing is not None for record in records]
-        step_time[index] = _step_times(marks).mean() - _step_times(all_curves)
+        step_time[index] = _step_times(own.curves).mean() - _step_times(curves)
     return Ladder(
         studies=studies,
         on={name: logs[..., axis] for name, axis in AXES.items()},
@@ -99,6 +90,40 @@ def climb(chosen: Selection, reference: str) -> Ladder:
         levels=levels,
         reference=chosen.submissions.index(reference),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reference:
+    """The reference on a workload: the curves of its studies and the levels [L] from them, higher being better."""
+
+    curves: Curves
+    levels: Array
+    sign: float
+
+    def as_values(self) -> tuple[float, ...]:
+        """The levels as values of the metric."""
+        return tuple((self.sign * self.levels).tolist())
+
+
+def _reference_of(studies: Iterable[Sequence[Record]]) -> _Reference | None:
+    """None where no study of the reference has a trial that counts and a value."""
+    records = [record for trials in studies if (record := _deciding(trials)).outcome not in _VOID]
+    curves = _curves(records).with_values() if records else None
+    if curves is None or not len(curves.best):
+        return None
+    sign, target = 1.0 if records[0].higher_is_better else -1.0, records[0].target
+    return _Reference(curves=curves, levels=levels_of(curves, None if target is None else sign * target), sign=sign)
+
+
+def _curves(records: Sequence[Record]) -> Curves:
+    """The learning curves of trials on one workload."""
+    higher = records[0].higher_is_better
+    return Curves.of([record.learning_curve() for record in records], higher_is_better=higher)
+
+
+def _was_started(record: Record) -> bool:
+    """Whether it is more than the note that a trial could change nothing."""
+    return bool(record.evaluations) or record.outcome not in _STOPPED
 
 
 def _broke_off(record: Record) -> bool:
@@ -113,17 +138,11 @@ def _by_study(trials: Sequence[Record]) -> dict[StudyKey, list[Record]]:
     return {(own[0].seed, own[0].study): own for own in times.studies(trials)}
 
 
-def _deciding(studies: Iterable[Sequence[Record]], *, void: bool = False) -> list[Record]:
-    """The trial of each study that decides it: the first to reach the target, else the one with the best value.
-    With `void`, studies without a trial that counts have their first one."""
-    found = []
-    for trials in studies:
-        counting = [record for record in trials if record.outcome not in _VOID]
-        if counting:
-            found.append(min(counting, key=_rank))
-        elif void:
-            found.append(trials[0])
-    return found
+def _deciding(trials: Sequence[Record]) -> Record:
+    """The trial that decides a study: of those that count the first to reach the target, else the one with the
+    best value; where none counts, the first one."""
+    counting = [record for record in trials if record.outcome not in _VOID]
+    return min(counting, key=_rank) if counting else trials[0]
 
 
 def _rank(record: Record) -> tuple[float, float]:

@@ -18,19 +18,15 @@ this takes the signal to noise of the score from 11 to 16, and it matters little
 
 
 def levels_of(reference: Curves, target: float | None) -> Array:
-    """The levels [L], from easy to hard, of the reference's studies; higher is better in all of them.
+    """The levels [L], from easy to hard, of studies of the reference that have values; higher is better in all.
 
     A study's way is that to the target, or where it misses or has none, that to its plateau. A level is the median
     over studies of the values at a share of the way, never harder than the target. Of curves that begin late, as
-    those of an old archive, the last level alone is known. Empty where no study has a value.
+    those of an old archive, the last level alone is known.
     """
-    kept = np.isfinite(reference.finals)
-    if not kept.any():
-        return np.empty(0)
-    curves = Curves(at=reference.at[kept], best=reference.best[kept])
-    ways = _ways(curves, target)
-    values = np.median(curves.values_at(SHARES, ways), axis=0)
-    known = SHARES * np.median(ways) >= np.median(curves.at[:, 0, AXES["steps"]])
+    ways = _ways(reference, target)
+    values = np.median(reference.values_at(SHARES, ways), axis=0)
+    known = SHARES * np.median(ways) >= np.median(reference.at[:, 0, AXES["steps"]])
     known[-1] = True
     values = np.maximum.accumulate(values[known])
     return values if target is None else np.minimum(values, target)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scoring.paired import MOST_STUDIES, Differences, Noise, more_studies, p_above
+from scoring.paired import MOST_STUDIES, Differences, Noise, more_studies, noise_over, p_above
 from scoring.sequential import level_of, look
 from scoring.versus import Verdict, judged
 
@@ -46,6 +46,13 @@ def test_a_single_study_borrows_the_noise_of_the_others() -> None:
     assert alone.p_ahead()[0] == 0.5
     known = Differences.of(lone[None], Noise.of(many[None]))
     assert known.error[0] == pytest.approx(many.std(ddof=1))
+
+
+def test_the_reference_itself_says_nothing_of_noise() -> None:
+    logs = np.array([[[0.1, 0.3, 0.2]], [[0.0, 0.1, -0.1]]])
+    noise = noise_over(logs, 1)
+    difference = logs[0, 0] - logs[1, 0]
+    assert (noise.variance[0], noise.freedom[0]) == (pytest.approx(difference.var(ddof=1)), 2)
 
 
 def test_what_is_the_same_in_each_study_is_certain() -> None:

@@ -12,14 +12,14 @@ from cyclopts import Group, Parameter
 from harness.algoperf.facts import of_suite
 from harness.commands.shared import places
 from harness.commands.shared.kinds import AtLeastOne, Factor, Folder, Names, Patience, Positive, Text, one_of
-from harness.protocol.defaults import DEFAULT_MIRROR_S, DEFAULT_SUITE
+from harness.protocol.defaults import DEFAULT_MIRROR_S, DEFAULT_SUITE, DEFAULT_WORKLOADS
 from harness.system.sandbox import Limits
 from scoring.names import Axis, Score
-from scoring.records.layout import Layout
+from scoring.records.layout import SINGLE, Layout
 from scoring.records.protocol import REFERENCE
 
 if TYPE_CHECKING:
-    from harness.report.show import Presentation
+    from harness.report.show import Boards, Presentation
     from scoring.board import BoardQuery
 
 Ruleset = Literal["self", "external"]
@@ -152,10 +152,36 @@ def ruleset_of(ruleset: Ruleset | None, suite: str | None) -> str:
     return ruleset or (published.ruleset if published else "self")
 
 
+def workloads_of(workloads: tuple[str, ...] | None, suite: str | None) -> tuple[str, ...] | None:
+    """The workloads that were named, None for all of a suite that was; else those of a bench that names neither."""
+    return DEFAULT_WORKLOADS if suite is None and workloads is None else workloads
+
+
 def reference_of(reference: str | None, suite: str) -> str:
     """The submission that was named, else the reference of an imported suite, else Pacer's."""
     published = of_suite(suite)
     return reference or (published.reference if published else REFERENCE)
+
+
+def recorded(
+    results: str,
+    suite: str | None,
+    ruleset: Ruleset | None,
+    workloads: tuple[str, ...] | None,
+    *,
+    reference: str | None,
+    by: Axis,
+    fingerprint: str | None = None,
+    layout: Layout = SINGLE,
+) -> Boards:
+    """The trials that are recorded, and which board of them is asked for. Raises RecordsError where they cannot be
+    read."""
+    from harness.report.show import open_boards
+
+    suite = suite or DEFAULT_SUITE
+    asked = BoardOptions(by=by, reference=reference)
+    query = asked.query(suite, ruleset_of(ruleset, suite), workloads, fingerprint)
+    return open_boards(Path(results), query, layout)
 
 
 def folder(text: str) -> Path:
