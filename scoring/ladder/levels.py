@@ -13,8 +13,7 @@ SHARES = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
 _EARLY = 0.1
 _PLATEAU = 0.02
 """A study without a target to reach is on its way until what is left to gain is 2 % of what it gained since a tenth
-of its run: after that, on the plateau, the least noise in a value is a long time. On AlgoPerf's published 0.5 logs
-this takes the signal to noise of the score from 11 to 16, and it matters little whether it is 1 or 10 %."""
+of its run: after that, on the plateau, the least noise in a value is a long time (docs/reliability.md)."""
 
 
 def levels_of(reference: Curves, target: float | None) -> Array:
