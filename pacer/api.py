@@ -64,7 +64,8 @@ class Leaderboard:
 
     def to_frame(self) -> DataFrame:
         """A pandas table, a row a submission, best first: rank, score, its 95 % interval, tie group, speed-up,
-        and a column a workload with the value to the target that the board ranks by, NaN for a miss.
+        what a ladder score is made of, and a column a workload with the value to the target that the board ranks
+        by, NaN for a miss.
 
         >>> pacer.board(results="results/forty").to_frame().loc["lion", ["rank", "score"]]  # doctest: +SKIP
         """
@@ -80,6 +81,7 @@ class Leaderboard:
                 "p_ahead_of_next": row.p_ahead_of_next,
                 "tie_group": row.tie_group,
                 "speedup": row.speedup,
+                **(vars(row.ladder) if row.ladder else {}),
                 **{workload: cell.value for workload, cell in row.workloads.items()},
             }
             for row in self.board.rows

@@ -8,7 +8,7 @@ from typing import Any
 from scoring import escape
 from scoring.board import Board
 from scoring.rules import RULES
-from scoring.tables import aligned, value_text
+from scoring.tables import aligned, span, value_text
 
 _FIELDS = ("submission", "rank", "score", "score_low", "score_high")
 
@@ -50,7 +50,7 @@ def as_text(boards: Sequence[Board]) -> str:
     table = []
     for name in (row.submission for row in first.rows):
         own = [next(row for row in board.rows if row.submission == name) for board in boards]
-        scores = [f"{r.rank}: {r.score:.{digits}f} [{r.score_low:.2f}, {r.score_high:.2f}]" for r in own]
+        scores = [f"{r.rank}: {r.score:.{digits}f} {span((r.score_low, r.score_high))}" for r in own]
         table.append([escape.plain(name), *scores])
     title = f"suite {first.suite}, ruleset {first.ruleset}, by {first.by}: rank, score and 95 % interval"
     parts = [escape.plain(title), "", aligned(["submission", *(board.score for board in boards)], table)]

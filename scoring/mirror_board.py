@@ -235,7 +235,7 @@ def _cell_line(name: str, cell: Cell) -> str:
     ratio = "" if cell.ratio is None else f"{cell.ratio:.2f}"
     spread = "" if cell.spread is None else f"{cell.spread:.0%}"
     sustained = {True: "yes", False: "no", None: ""}[cell.sustained]
-    studies = f"{cell.studies_reached} of {cell.studies}"
+    studies = "" if cell.studies_reached is None else f"{cell.studies_reached} of {cell.studies}"
     return f"| {escape.markdown(name)} | {value} | {ratio} | {studies} | {spread} | {sustained} |"
 
 
@@ -251,7 +251,8 @@ def _cell_name(board: Board, workload: str) -> str:
 
 
 def _board_key(board: Board) -> str:
-    return digest(board.suite, board.ruleset, board.fingerprint, board.score, board.by)
+    facts = (board.suite, board.ruleset, board.fingerprint, board.score, board.by)
+    return digest(*facts, *(("interpolated",) if board.interpolated else ()))
 
 
 def _board_view(board: Board) -> dict[str, Any]:

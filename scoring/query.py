@@ -21,8 +21,10 @@ class BoardQuery:
     `workloads`: which, in the board's order; None for those with records, variants aside. `fingerprint`: the
     hardware; None for the one with the most records. `score`: a name in scoring.rules.RULES; None for the ladder
     score, or without trials of the reference for the anchored one. `by`: "time", "steps"
-    or "examples". `remedy`: what warnings about missing trials advise, "" for `run: make bench`. `draws` resamples,
-    from `seed`, make the intervals. Raises UsageError for a score or an axis that does not exist.
+    or "examples". `interpolated`: whether scores of times to targets take a target for reached between two
+    evaluations, where a straight line meets it. `remedy`: what warnings about missing trials advise, "" for
+    `run: make bench`. `draws` resamples, from `seed`, make the intervals. Raises UsageError for a score or an axis
+    that does not exist.
     """
 
     suite: str
@@ -32,6 +34,7 @@ class BoardQuery:
     fingerprint: str | None = None
     score: Score | None = None
     by: Axis = "time"
+    interpolated: bool = False
     remedy: str = ""
     seed: int = 0
     draws: int = 2000

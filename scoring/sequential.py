@@ -2,10 +2,10 @@
 
 Whoever looks at a 95 % interval after each study, and stops at the first that leaves out 0, is wrong far more
 often than once in twenty. Here the error that is allowed is spent over the looks: after k studies, where the
-first look was after f, the interval is taken at the level 1 - alpha (f - 1) / (k (k - 1)). The shares of all
-looks, without an end, add up to alpha, so that by the union bound the chance that any interval leaves out the
-truth is alpha at most (alpha spending: Lan & DeMets 1983, Biometrika 70; intervals that hold at all times:
-Darling & Robbins 1967, PNAS 58). It ends with one of the two ahead, or with both equivalent within a margin.
+first look was after f, the interval is taken at the level 1 - alpha f / (k (k + 1)). The shares of all looks,
+without an end, add up to alpha, so that by the union bound the chance that any interval leaves out the truth is
+alpha at most (alpha spending: Lan & DeMets 1983, Biometrika 70; intervals that hold at all times: Darling &
+Robbins 1967, PNAS 58). It ends with one of the two ahead, or with both equivalent within a margin.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ class Look:
 
 
 def level_of(studies: int, *, first: int, alpha: float) -> float:
-    """The level of the interval after so many studies, at least two, where `first` of them made the first look.
+    """The level of the interval after so many studies, where `first` of them made the first look.
 
-    Raises ValueError for a number of studies at which nothing is to be seen.
+    Raises ValueError for a look before the first.
     """
-    first = max(2, first)
-    if studies < first:
-        raise ValueError(f"a look after {studies} studies, expected {first} or more")
-    return 1.0 - alpha * (first - 1) / (studies * (studies - 1))
+    if not 1 <= first <= studies:
+        raise ValueError(f"a look after {studies} studies, expected {max(1, first)} or more")
+    return 1.0 - alpha * first / (studies * (studies + 1))
 
 
 def look(own: Differences, *, studies: int, first: int, alpha: float = 0.05, margin: float = MARGIN) -> Look:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from rich.cells import cell_len
 
 from scoring import escape
-from scoring.board import Board, Cell, Row
+from scoring.board import Board, Cell, LadderDetails, Row
 from scoring.rules import RULES
 
 _UNITS = {"time": "s", "steps": "steps", "examples": "ex."}
@@ -80,10 +81,14 @@ def as_csv(board: Board) -> str:
     writer = csv.writer(out, lineterminator="\n")
     fields = ("time_s", "steps", "examples", "ratio", "credit", "studies", "studies_reached")
     scores = ("score", "score_low", "score_high", "p_ahead_of_next", "speedup")
+    details = tuple(each.name for each in dataclasses.fields(LadderDetails))
     heads = [f"{name} {field}" for name in board.workloads for field in fields]
-    writer.writerow([escape.csv_field(head) for head in ("rank", "tie_group", "submission", *scores, *heads)])
+    writer.writerow(
+        [escape.csv_field(head) for head in ("rank", "tie_group", "submission", *scores, *details, *heads)]
+    )
     for row in board.rows:
         numbers = [getattr(row, name) for name in scores]
+        numbers += [row.ladder and getattr(row.ladder, name) for name in details]
         numbers += [getattr(cell, field) for cell in row.workloads.values() for field in fields]
         shown = ["" if number is None else f"{number:.6g}" for number in numbers]
         writer.writerow([row.rank, row.tie_group, escape.csv_field(row.submission), *shown])
@@ -101,9 +106,11 @@ def _cell(board: Board, cell: Cell) -> str:
         return "no trials"
     if cell.unsuitable is not None:
         return "n/a"
+    reached = cell.studies if cell.studies_reached is None else cell.studies_reached
     if RULES[board.score].of_curves:
-        return "no ladder" if cell.credit is None else f"{cell.credit:.2f}x ({cell.studies_reached}/{cell.studies})"
-    share = f" ({cell.studies_reached}/{cell.studies})" if cell.studies_reached < cell.studies else ""
+        share = "" if cell.studies_reached is None else f" ({reached}/{cell.studies})"
+        return "no ladder" if cell.credit is None else f"{cell.credit:.2f}x{share}"
+    share = f" ({reached}/{cell.studies})" if reached < cell.studies else ""
     if cell.value is None:
         return f"miss{share}"
     return f"{value_text(cell.value, board.by)}{'~' if cell.sustained is False else ''}{share}"
@@ -123,7 +130,7 @@ def _summary(board: Board, row: Row, *, tied: bool) -> list[str]:
         str(row.tie_group) if tied else "",
         row.submission,
         f"{row.score:.{RULES[board.score].digits}f}{'x' if of_curves else ''}",
-        _span((row.score_low, row.score_high)) if doubted else "-",
+        span((row.score_low, row.score_high)) if doubted else "-",
         "" if p is None else f"{_percent(p)} %" if doubted else "-",
         *(_ladder(board, row) if of_curves else [_speedup(row.speedup)]),
     ]
@@ -141,8 +148,8 @@ def _ladder(board: Board, row: Row) -> list[str]:
     return [
         _speedup(own.in_steps),
         _speedup(own.step_time),
-        f"{row.studies_reached}/{row.studies}",
-        _span(general) if board.studies > 1 else "-",
+        "-" if row.studies_reached is None else f"{row.studies_reached}/{row.studies}",
+        span(general) if board.studies > 1 else "-",
     ]
 
 
@@ -150,7 +157,8 @@ def _speedup(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}x"
 
 
-def _span(ends: tuple[float | None, float | None] | None) -> str:
+def span(ends: tuple[float | None, float | None] | None) -> str:
+    """An interval, "-" where it is not known."""
     if ends is None or ends[0] is None or ends[1] is None:
         return "-"
     return f"[{ends[0]:.2f}, {ends[1]:.2f}]"
@@ -164,8 +172,8 @@ def _percent(p: float) -> str:
 def _title(board: Board) -> list[str]:
     studies = f"{board.studies} {'study' if board.studies == 1 else 'studies'}"
     return [
-        f"suite {board.suite}, ruleset {board.ruleset}: {board.score} score by {board.by} to target, "
-        f"reference {board.reference}",
+        f"suite {board.suite}, ruleset {board.ruleset}: {board.score} score by {board.by} to target"
+        f"{', interpolated' if board.interpolated else ''}, reference {board.reference}",
         f"{board.hardware}; {studies} a workload, {board.trials} trials",
     ]
 
@@ -178,7 +186,7 @@ def _notes(board: Board, escaped: Callable[[str], str], bullet: str) -> list[str
         notes.append("tie: the first of a group is ahead of the others in it with a probability below 95 %")
     if RULES[board.score].of_curves:
         notes += _ladder_notes(board)
-    elif any(cell.studies_reached < cell.studies for cell in cells):
+    elif any(cell.studies_reached is not None and cell.studies_reached < cell.studies for cell in cells):
         notes.append("(k/n): k of n studies reached the target; half or fewer are a miss")
     if any(cell.sustained is False for cell in cells):
         notes.append("~: in some study the evaluation after the crossing did not meet the target")

@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from scoring.records import Evaluation, Outcome, Record
+from scoring.records.curve import COLUMNS
 from scoring.records.protocol import BUDGET_FACTOR
 from scoring.scores import Array
 
@@ -93,19 +94,37 @@ def fewest_evaluations(hits: Sequence[Hit], by: str) -> Hit:
     return min(hits, key=before)
 
 
-def study_result(trials: Sequence[Record], by: str, pick: Pick = fastest) -> tuple[float, float, float, float]:
-    """(seconds, steps, examples, sustained) of the trial that decides on the axis `by`; a miss is inf and NaN."""
+def interpolated_crossing(record: Record, at: Evaluation) -> tuple[float, float, float]:
+    """Seconds, steps and examples at which a straight line from the best value before the crossing `at` to its
+    value meets the target; those of the crossing itself where no value is before it."""
+    table = record.learning_curve().table()
+    before = table[: int(np.searchsorted(table[:, COLUMNS.index("step")], at.step))]
+    step, examples, time_s, best = before[-1] if len(before) else (np.nan,) * len(COLUMNS)
+    if math.isnan(best) or at.value is None or record.target is None:
+        return at.time_s, float(at.step), float(at.examples)
+    share = (record.target - best) / (at.value - best)
+    return (
+        float(time_s + share * (at.time_s - time_s)),
+        float(step + share * (at.step - step)),
+        float(examples + share * (at.examples - examples)),
+    )
+
+
+def study_result(
+    trials: Sequence[Record], by: str, pick: Pick = fastest, interpolated: bool = False
+) -> tuple[float, float, float, float]:
+    """(seconds, steps, examples, sustained) of the trial that decides on the axis `by`; a miss is inf and NaN.
+
+    `interpolated`: at the crossing between evaluations, after the deciding trial is picked by evaluations.
+    """
     hits = [(at, record) for record in trials if (at := crossing(record)) is not None]
     if not hits:
         return math.inf, math.inf, math.inf, math.nan
     at, record = pick(hits, by)
     firm = sustained(record, at)
-    return (
-        max(at.time_s, _LEAST),
-        max(float(at.step), _LEAST),
-        max(float(at.examples), _LEAST),
-        math.nan if firm is None else float(firm),
-    )
+    there = interpolated_crossing(record, at) if interpolated else (at.time_s, float(at.step), float(at.examples))
+    time_s, step, examples = (max(value, _LEAST) for value in there)
+    return time_s, step, examples, math.nan if firm is None else float(firm)
 
 
 def collect(
@@ -114,6 +133,7 @@ def collect(
     workloads: Sequence[str],
     by: str,
     pick: Pick = fastest,
+    interpolated: bool = False,
 ) -> Times:
     """The study results of all cells; cells maps (submission, workload) to trials."""
     grouped = {key: studies(trials) for key, trials in cells.items()}
@@ -122,7 +142,7 @@ def collect(
     for s, submission in enumerate(submissions):
         for w, workload in enumerate(workloads):
             for k, trials in enumerate(grouped.get((submission, workload), ())):
-                results[:, s, w, k] = study_result(trials, by, pick)
+                results[:, s, w, k] = study_result(trials, by, pick, interpolated)
     return Times(time_s=results[0], steps=results[1], examples=results[2], sustained=results[3])
 
 

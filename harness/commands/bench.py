@@ -18,6 +18,7 @@ from harness.commands.shared.kinds import (
     File,
     Names,
     Patience,
+    Portion,
     Positive,
     Probability,
     Seed,
@@ -41,10 +42,13 @@ from harness.commands.shared.options import (
 )
 from harness.commands.shared.places import ray_address
 from harness.protocol.defaults import (
+    DEFAULT_MOST_STUDIES,
     DEFAULT_STOP,
+    DEFAULT_STUDIES,
     DEFAULT_SUBMISSIONS,
     DEFAULT_SUITE,
     DEFAULT_TRIALS,
+    Spend,
     Stop,
 )
 from harness.protocol.settings import Settings
@@ -56,6 +60,8 @@ if TYPE_CHECKING:
     from scoring.board import Board, BoardQuery
 
 SUPERVISED = True
+
+
 EXAMPLES = (
     "pacer bench",
     "pacer bench --suite mini --studies 5",
@@ -63,6 +69,7 @@ EXAMPLES = (
     "pacer bench --submissions nadamw,my_optimizer.py --workloads mnist_resnet,shakespeare_gpt",
     "pacer bench results/mini/board/board.toml --studies 10",
     "pacer bench --until-decided adamw,lion --sure 0.9",
+    "pacer bench --submissions all --spend adaptive --budget-h 4",
 )
 
 
@@ -83,7 +90,12 @@ class Options:
         Names | None, Parameter(help=f"Names, .py files or classes. [{','.join(DEFAULT_SUBMISSIONS)}]")
     ] = None
     submission: Annotated[Names | None, Parameter(help="More beside those, such as torch.optim:RMSprop.")] = None
-    studies: Annotated[AtLeastOne, Parameter(help="Independent repeats.")] = 3
+    studies: Annotated[
+        AtLeastOne | None,
+        Parameter(
+            help=f"Independent repeats. [{DEFAULT_STUDIES}; with --spend adaptive at most {DEFAULT_MOST_STUDIES}]"
+        ),
+    ] = None
     trials: Annotated[AtLeastOne | None, Parameter(help="Points a study. [self 1, external 5]")] = None
     ruleset: RulesetOption = None
     seed: Annotated[Seed, Parameter(help="Root of all random numbers.")] = 0
@@ -93,8 +105,16 @@ class Options:
     until_decided: Annotated[
         Names | None, Parameter(help="Add studies to these two submissions until one is surely ahead.")
     ] = None
+    spend: Annotated[Spend, Parameter(help="adaptive: one study of each, then further ones where they decide.")] = (
+        Spend.EVEN
+    )
+    decided: Annotated[
+        Portion | None, Parameter(help="With --spend adaptive: the share of pairs at which it ends. [0.8]")
+    ] = None
     sure: Annotated[Probability | None, Parameter(help="The probability that is enough for that. [0.95]")] = None
-    budget_h: Annotated[Positive | None, Parameter(help="Hours of device time for that at most. [1]")] = None
+    budget_h: Annotated[
+        Positive | None, Parameter(help="Hours of device time for either at most. [1; adaptive: none]")
+    ] = None
     results: Results = field(default_factory=places.default_results)
     data: Data = field(default_factory=places.default_data)
     checkpoint_s: Annotated[Patience, Parameter(help="Seconds between a trial's checkpoints.")] = (
@@ -142,13 +162,18 @@ def run_trials(options: Options, console: Console) -> list[BenchReport]:
     """Runs what is missing; a report for each bench that it took. Raises UsageError."""
     from harness.commands.shared import again
     from harness.protocol.choose import expanded
+    from harness.runs.adaptive import Enough, adaptive
     from harness.runs.bench import bench
     from harness.runs.decide import Until, until_decided
     from submissions.registry import resolve
 
     _check(options)
     settings = _settings(options)
-    if options.until_decided is None:
+    if options.spend is Spend.ADAPTIVE:
+        enough = Enough()
+        enough = Enough(decided=options.decided or enough.decided, budget_h=options.budget_h or enough.budget_h)
+        specs, reports = settings.submissions, list(adaptive(settings, enough, console))
+    elif options.until_decided is None:
         specs, reports = settings.submissions, [bench(settings, console)]
     else:
         usual = Until()
@@ -170,8 +195,12 @@ def settings_to_repeat(options: Options, board: Board) -> Mapping[str, object]:
     from harness.protocol.variants import folder_seed
 
     settings = _settings(options)
-    asked: dict[str, object] = {"studies": max(options.studies, board.studies), "trials": settings.trials}
+    asked: dict[str, object] = {"studies": max(settings.studies, board.studies), "trials": settings.trials}
     asked |= {"seed": options.seed, "stop": str(options.stop)}
+    if options.spend is Spend.ADAPTIVE:
+        asked |= {"spend": str(options.spend), "studies": settings.studies}
+        limits_of_spend = {"decided": options.decided, "budget-h": options.budget_h}
+        asked |= {name: value for name, value in limits_of_spend.items() if value is not None}
     if options.variants:
         drawn = options.variant_seed if options.variant_seed is not None else folder_seed(settings)
         asked |= {"variants": options.variants, "variant-seed": drawn}
@@ -187,11 +216,19 @@ def settings_to_repeat(options: Options, board: Board) -> Mapping[str, object]:
 
 def _check(options: Options) -> None:
     """Refuses options that do nothing beside or without another one, and what cannot be shown afterwards."""
-    together = options.until_decided is not None
-    for name in ("sure", "budget_h"):
-        if getattr(options, name) is not None and not together:
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} is of use with --until-decided alone; type: --until-decided adamw,lion")
+    together, spread = options.until_decided is not None, options.spend is Spend.ADAPTIVE
+    if options.sure is not None and not together:
+        raise UsageError("--sure is of use with --until-decided alone; type: --until-decided adamw,lion")
+    if options.decided is not None and not spread:
+        raise UsageError("--decided is of use with --spend adaptive alone; type: --spend adaptive")
+    if options.budget_h is not None and not (together or spread):
+        raise UsageError(
+            "--budget-h is of use with --until-decided or --spend adaptive alone; type: --spend adaptive"
+        )
+    if spread and together:
+        raise UsageError("--until-decided already spends studies where they decide; leave out --spend")
+    if spread and needs_targets(options.board.score):
+        raise UsageError("--spend adaptive decides by the ladder score; leave out --score")
     if together and (options.submissions or options.submission):
         raise UsageError("--until-decided A,B names the submissions; leave out --submissions and --submission")
     if options.board.compare and (scale := " ".join(options.layout.layout().scale)):
@@ -208,7 +245,7 @@ def _settings(options: Options) -> Settings:
         workloads=workloads_of(options.workloads, options.suite),
         variants=options.variants,
         variant_seed=options.variant_seed,
-        studies=options.studies,
+        studies=options.studies or (DEFAULT_MOST_STUDIES if options.spend is Spend.ADAPTIVE else DEFAULT_STUDIES),
         trials=options.trials or DEFAULT_TRIALS[ruleset],
         ruleset=ruleset,
         seed=options.seed,

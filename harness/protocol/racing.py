@@ -17,6 +17,7 @@ from scoring.stopping import (
     Missed,
     OwnStudy,
     Policy,
+    Slow,
     StopRule,
     TrialContext,
     exact_policies,
@@ -31,11 +32,15 @@ POLICIES: dict[Stop, Policy] = {
     Stop.MISSED: AllOf((OwnStudy(), Missed())),
     Stop.EXACT: exact_policies(REFERENCE),
     Stop.FORECAST: forecast_policies(exact_policies(REFERENCE)),
+    Stop.LADDER: AllOf((OwnStudy(), Slow(REFERENCE))),
 }
 """By the name in the settings."""
 
-_LOOK_AT_CURVES = {Stop.FORECAST}
+_LOOK_AT_CURVES = {Stop.FORECAST, Stop.LADDER}
 """Those that do; the others are spared the memory."""
+
+_NEED_NO_TARGET = {Stop.LADDER}
+"""The others go by times to the target: where there is none, they would take each trial for a miss."""
 
 
 class Race:
@@ -65,17 +70,16 @@ class Race:
         record = recorded.record
         own = (record.submission_hash, record.workload_hash) in self._versions
         if own and record.fingerprint == self._fingerprint and record.ruleset == self._settings.ruleset:
-            self.note(recorded.whole() if self._curves else record)
+            self.note(record)
 
     def note(self, record: Record) -> None:
         """Takes in a trial that has finished."""
         self._finished[record.submission, record.workload].append(finished_trial(record, curve=self._curves))
 
     def rule(self, trial: Trial) -> StopRule:
-        """When a trial that is about to start may stop. Policies go by times to the target: where there is none,
-        they would take each trial for a miss."""
+        """When a trial that is about to start may stop."""
         workload = self._workloads[trial.workload]
-        if workload.target is None:
+        if workload.target is None and self._settings.stop not in _NEED_NO_TARGET:
             return NEVER
         context = TrialContext(
             submission=trial.submission.name,

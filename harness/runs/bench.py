@@ -77,17 +77,18 @@ def bench(settings: Settings, console: Console, cluster: Cluster | None = None) 
         report = replace(report, fingerprint=cluster.hardware.fingerprint)
         recorded, race = known or recorded_on(report.fingerprint)
         if recorded.missing:
-            data.prepare(workloads, settings.data, cluster, console)
-            step_times = _reference_step_times(settings, workloads, cluster, console)
+            step_times = prepared(settings, workloads, cluster, console)
             trials = plan(settings, workloads, submissions, step_times, recorded, report.fingerprint)
             report = _run(report, settings, trials, race, store, cluster, console)
         return replace(report, wall_s=time.perf_counter() - wall)
 
 
-def _reference_step_times(
+def prepared(
     settings: Settings, workloads: Sequence[Workload], cluster: Cluster, console: Console
 ) -> dict[str, float]:
-    """The reference's seconds per step by workload name, measured on all devices at once where not known yet."""
+    """Brings the data to the cluster; the reference's seconds per step by workload name, measured on all devices at
+    once where not known yet."""
+    data.prepare(workloads, settings.data, cluster, console)
     with console.status("calibrating: the reference's seconds per step on this hardware"):
         return measure_step_time(
             settings,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from pacer.errors import UsageError
 from scoring import board_warnings, scores
 from scoring.board.cells import cells_of
 from scoring.board.scored import Scored, ladder_details, scored
-from scoring.board.values import Board, Profile, Row
+from scoring.board.values import Board, Cell, Profile, Row
 from scoring.certainty import tie_groups
 from scoring.noise import detectable_speedup
 from scoring.query import BoardQuery
@@ -42,6 +43,7 @@ def build_board(records: Sequence[Record], query: BoardQuery) -> Board:
         reference=query.reference,
         score=made.score,
         by=query.by,
+        interpolated=query.interpolated,
         rows=_rows(chosen, made, query),
         warnings=_warnings(chosen, made, query),
         profile=_profile(
@@ -76,13 +78,26 @@ def _rows(chosen: Selection, made: Scored, query: BoardQuery) -> tuple[Row, ...]
             p_ahead_of_next=certainty.p_ahead(s, order[i + 1]) if i + 1 < len(order) else None,
             tie_group=groups[i],
             speedup=finite(speedups[s]),
-            studies=sum(cell.studies for cell in cells[s].values()),
-            studies_reached=sum(cell.studies_reached for cell in cells[s].values()),
+            **_over_workloads(cells[s].values()),
             ladder=details[s],
             workloads=cells[s],
         )
         for i, s in enumerate(order)
     )
+
+
+class _Studies(TypedDict):
+    studies: int
+    studies_reached: int | None
+
+
+def _over_workloads(cells: Iterable[Cell]) -> _Studies:
+    """The studies of a row, on those workloads that have a target if there are any."""
+    own = list(cells)
+    aimed = [(cell.studies_reached, cell.studies) for cell in own if cell.studies_reached is not None]
+    if not aimed:
+        return {"studies": sum(cell.studies for cell in own), "studies_reached": None}
+    return {"studies": sum(n for _, n in aimed), "studies_reached": sum(reached for reached, _ in aimed)}
 
 
 def _warnings(chosen: Selection, made: Scored, query: BoardQuery) -> tuple[str, ...]:

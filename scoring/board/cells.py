@@ -26,6 +26,7 @@ def cells_of(
     """The cells of each submission by workload, in the order of `chosen`; ratios and credits [S, W]."""
     values = times.median(results.on(by))
     medians = {name: times.median(getattr(results, name)) for name in ("time_s", "steps", "examples")}
+    aimed = {w: any(r.target is not None for r in chosen.of_workload(w)) for w in chosen.workloads}
     return [
         {
             workload: Cell(
@@ -34,7 +35,7 @@ def cells_of(
                 value=finite(values[s, w]),
                 ratio=finite(ratios[s, w]),
                 credit=finite(credits[s, w]),
-                **_studies(results.on(by)[s, w], results.sustained[s, w]),
+                **_studies(results.on(by)[s, w], results.sustained[s, w], aimed=aimed[workload]),
                 failures=_failures(chosen.trials.get((submission, workload), ())),
                 unsuitable=chosen.reason(submission, workload),
             )
@@ -44,15 +45,16 @@ def cells_of(
     ]
 
 
-def _studies(results: np.ndarray, sustained: np.ndarray) -> dict[str, Any]:
-    """The fields of a Cell that come from its studies' results on the board's axis [K]."""
+def _studies(results: np.ndarray, sustained: np.ndarray, *, aimed: bool) -> dict[str, Any]:
+    """The fields of a Cell that come from its studies' results on the board's axis [K]; `aimed`: whether there is a
+    target."""
     # Plain numbers, as they are few: numpy would take ten times as long.
     there = [result for result in results.tolist() if not math.isnan(result)]
     hits = sorted(result for result in there if math.isfinite(result))
     firm = [flag for flag in sustained.tolist() if not math.isnan(flag)]
     return {
         "studies": len(there),
-        "studies_reached": len(hits),
+        "studies_reached": len(hits) if aimed else None,
         "spread": (hits[-1] - hits[0]) / statistics.median(hits) if len(hits) > 1 else None,
         "sustained": all(firm) if firm else None,
     }

@@ -49,7 +49,9 @@ def scored(chosen: Selection, query: BoardQuery) -> Scored:
     name = score_of(chosen, query)
     rule = RULES[name]
     held_out = chosen.held_out if rule.relative else {}
-    results = times.collect(chosen.trials, chosen.submissions, chosen.workloads, query.by, rule.pick)
+    results = times.collect(
+        chosen.trials, chosen.submissions, chosen.workloads, query.by, rule.pick, query.interpolated
+    )
     medians = times.median(results.on(query.by))
     reference = chosen.submissions.index(query.reference) if query.reference in chosen.submissions else None
     budget = np.array(

@@ -19,9 +19,10 @@ class Cell:
     studies reached the target. `value`: the one of the three that the board ranks by. `ratio`: value / reference's
     value (or the reference's budget where it missed), None for a miss. `credit`: in [0, 1], what the cell adds to
     the score before the mean, None on a held-out workload, whose part is to make a miss of its base; with the
-    ladder score the speed-up there, None on a workload without a ladder. `spread`:
-    (max - min) / median over the studies that reached the target, None for fewer than two. `sustained`: whether the
-    evaluation after the crossing met the target too, in every study that made one; None where no study did.
+    ladder score the speed-up there, None on a workload without a ladder. `studies_reached`: None where there is no
+    target. `spread`: (max - min) / median over the studies that reached the target, None for fewer than two.
+    `sustained`: whether the evaluation after the crossing met the target too, in every study that made one; None
+    where no study did.
     `failures`: what broke trials, such as "2 x error in update (my.py:12): ValueError: bad beta". `unsuitable`: why
     the submission is not made for the workload, in its own words, None where it is; such a cell earns what a miss
     does.
@@ -35,7 +36,7 @@ class Cell:
     ratio: float | None
     credit: float | None
     studies: int
-    studies_reached: int
+    studies_reached: int | None
     spread: float | None
     sustained: bool | None
     failures: tuple[str, ...] = ()
@@ -65,8 +66,8 @@ class Row:
     study cannot tell. `p_ahead_of_next`: the probability that its score is above that of the row below, None in the
     last row. `tie_group`: 1 for the submissions that cannot be distinguished from the first, 2 for the next ones.
     `speedup`: geometric mean of reference / submission over the workloads that both reached, None where there is
-    none; the ladder score itself is one. `studies`, `studies_reached`: over all workloads. `ladder`: of the ladder
-    score alone.
+    none; the ladder score itself is one. `studies`, `studies_reached`: over all workloads that have a target, None
+    reached where none has. `ladder`: of the ladder score alone.
     """
 
     submission: str
@@ -78,7 +79,7 @@ class Row:
     tie_group: int
     speedup: float | None
     studies: int
-    studies_reached: int
+    studies_reached: int | None
     ladder: LadderDetails | None
     workloads: Mapping[str, Cell]
 
@@ -100,10 +101,10 @@ class Profile:
 class Board:
     """A leaderboard; rows best first.
 
-    `score`: a name in scoring.rules. `by`: "time", "steps" or "examples". `studies`: the most studies that any
-    cell has. `trials`: records used. `code`: the versions of Pacer that made them. `detectable`: the smallest
-    speed-up over the reference that so many studies tell from 1 with a probability of 80 %, None where that is not
-    known (scoring.noise).
+    `score`: a name in scoring.rules. `by`: "time", "steps" or "examples". `interpolated`: as in BoardQuery.
+    `studies`: the most studies that any cell has. `trials`: records used. `code`: the versions of Pacer that made
+    them. `detectable`: the smallest speed-up over the reference that so many studies tell from 1 with a probability
+    of 80 %, None where that is not known (scoring.noise).
     """
 
     suite: str
@@ -113,6 +114,7 @@ class Board:
     reference: str
     score: Score
     by: Axis
+    interpolated: bool
     rows: tuple[Row, ...]
     warnings: tuple[str, ...]
     profile: Profile
@@ -135,6 +137,7 @@ class Board:
             "reference": self.reference,
             "score": self.score,
             "by": self.by,
+            "interpolated": self.interpolated,
             "detectable": self.detectable,
             "rows": [_plain(vars(row)) for row in self.rows],
             "warnings": list(self.warnings),

@@ -34,14 +34,13 @@ class Ladder:
     is no such study, and on a workload without levels.
 
     `studies` names the K. `on` has the ladder speed-ups by axis: "time", "steps", "examples". `step_time`: those of
-    seconds per step. `reached` [S, W, K]: 1 where the study reached the target, else 0. `levels`: of each workload
+    seconds per step. `levels`: of each workload
     with any, as values of its metric, from easy to hard. `reference`: its row among the S.
     """
 
     studies: tuple[StudyKey, ...]
     on: Mapping[str, Array]
     step_time: Array
-    reached: Array
     levels: Mapping[str, tuple[float, ...]]
     reference: int
 
@@ -49,15 +48,17 @@ class Ladder:
 def climb(chosen: Selection, reference: str) -> Ladder:
     """The ladder of the records of a board. Raises RecordsError where the reference has no trials among them."""
     if reference not in chosen.submissions:
+        aimed = any(record.target is not None for trials in chosen.trials.values() for record in trials)
         raise RecordsError(
             f"the ladder score is relative to {reference}, which has no trials here; name another reference with "
-            f"REFERENCE= (--reference), one of: {', '.join(chosen.submissions)}; or use SCORE=algoperf"
+            f"REFERENCE= (--reference), one of: {', '.join(chosen.submissions)}"
+            + ("; or use SCORE=algoperf" if aimed else "")
         )
     grouped = {key: _by_study(trials) for key, trials in chosen.trials.items()}
     studies = tuple(sorted({study for by_study in grouped.values() for study in by_study}))
     place = {study: k for k, study in enumerate(studies)}
     shape = len(chosen.submissions), len(chosen.workloads), len(studies)
-    logs, step_time, reached = np.full((*shape, 3), np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
+    logs, step_time = np.full((*shape, 3), np.nan), np.full(shape, np.nan)
     levels = {}
     for w, workload in enumerate(chosen.workloads):
         own = _reference_of(grouped.get((reference, workload), {}).values())
@@ -80,13 +81,11 @@ def climb(chosen: Selection, reference: str) -> Ladder:
             ended=np.array([_broke_off(record) for record in records]),
             void=np.array([record.outcome in _VOID for record in records]),
         )
-        reached[index] = [record.outcome not in _VOID and record.crossing is not None for record in records]
         step_time[index] = _step_times(own.curves).mean() - _step_times(curves)
     return Ladder(
         studies=studies,
         on={name: logs[..., axis] for name, axis in AXES.items()},
         step_time=step_time,
-        reached=reached,
         levels=levels,
         reference=chosen.submissions.index(reference),
     )

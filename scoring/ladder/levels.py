@@ -23,23 +23,23 @@ def levels_of(reference: Curves, target: float | None) -> Array:
     over studies of the values at a share of the way, never harder than the target. Of curves that begin late, as
     those of an old archive, the last level alone is known.
     """
-    ways = _ways(reference, target)
-    values = np.median(reference.values_at(SHARES, ways), axis=0)
-    known = SHARES * np.median(ways) >= np.median(reference.at[:, 0, AXES["steps"]])
+    lengths = ways(reference, target)
+    values = np.median(reference.values_at(SHARES, lengths), axis=0)
+    known = SHARES * np.median(lengths) >= np.median(reference.at[:, 0, AXES["steps"]])
     known[-1] = True
     values = np.maximum.accumulate(values[known])
     return values if target is None else np.minimum(values, target)
 
 
-def _ways(curves: Curves, target: float | None) -> Array:
+def ways(curves: Curves, target: float | None) -> Array:
     """The lengths of the studies' ways [T] in steps."""
     ends = curves.ends[:, AXES["steps"]]
     early = curves.values_at(np.array([_EARLY]), ends)[:, 0]
-    ways = _steps_to(curves, curves.finals - _PLATEAU * (curves.finals - early))
+    to_plateau = _steps_to(curves, curves.finals - _PLATEAU * (curves.finals - early))
     if target is None:
-        return ways
+        return to_plateau
     to_target = _steps_to(curves, np.full(len(ends), target))
-    return np.where(np.isfinite(to_target), to_target, ways)
+    return np.where(np.isfinite(to_target), to_target, to_plateau)
 
 
 def _steps_to(curves: Curves, values: Array) -> Array:

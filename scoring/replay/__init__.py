@@ -12,16 +12,17 @@ for a submission, it learns from others and from that submission's own earlier t
 
 A strictness that is chosen by its errors must be judged on trials that it was not chosen on. For each submission
 the line "picked on the others" takes the cheapest strictness that moves no score of the others by more than 0.01,
-their replays made as if that submission had never run.
+or of the ladder's policies no ladder score by more than 3 %, their replays made as if that submission had never
+run.
 """
 
-from scoring.replay.effects import TOLERANCE, Effect, credits
+from scoring.replay.effects import TOLERANCES, Effect, credits
 from scoring.replay.reports import PolicyEffects, Report, families, report
-from scoring.replay.run import replay, with_lost_studies
+from scoring.replay.run import in_full, replay, with_lost_studies
 from scoring.replay.text import as_text, curves
 
 __all__ = [
-    "TOLERANCE",
+    "TOLERANCES",
     "Effect",
     "PolicyEffects",
     "Report",
@@ -29,6 +30,7 @@ __all__ = [
     "credits",
     "curves",
     "families",
+    "in_full",
     "replay",
     "report",
     "with_lost_studies",

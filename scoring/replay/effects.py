@@ -9,12 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from scoring import scores, times
+from scoring.ladder import climb
+from scoring.names import LADDER
+from scoring.paired import Differences
 from scoring.records import Record
 from scoring.replay.run import by_pair, replay
+from scoring.scores import Array
+from scoring.selection import Selection
 from scoring.stopping import Policy
 
-TOLERANCE = 0.01
-"""The largest change of a score that may pass for none."""
+TIMES = ("algoperf", "anchored")
+"""The scores of times to targets."""
+
+TOLERANCES = {"algoperf": 0.01, "anchored": 0.01, LADDER: 0.03}
+"""By score the largest change that may pass for none; of the ladder score, of its logarithm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +34,9 @@ class Effect:
     changes: Mapping[str, float]
     lost: tuple[tuple[str, str], ...]
 
-    @property
-    def change(self) -> float:
-        """The largest change of any score."""
-        return max(self.changes.values())
+    def change(self, names: Sequence[str] = TIMES) -> float:
+        """The largest change of any of these scores; 0 for those that there are not."""
+        return max((self.changes[name] for name in names if name in self.changes), default=0.0)
 
 
 def credits(records: Sequence[Record], reference: str | None) -> dict[str, dict[tuple[str, str], float]]:
@@ -56,6 +63,8 @@ def effect_of(before: Sequence[Record], after: Sequence[Record], spent_s: float,
     were, are = credits(before, reference), credits(after, reference)
     old, new = ({name: _scores(credit) for name, credit in both.items()} for both in (were, are))
     changes = {name: max(abs(old[name][s] - new[name][s]) for s in old[name]) for name in old}
+    if reference is not None and any(record.submission == reference for record in before):
+        changes[LADDER] = float(np.abs(_ladder(before, reference) - _ladder(after, reference)).max())
     lost = {key for name in were for key, credit in were[name].items() if credit > 0 and are[name][key] == 0}
     return Effect(spent_s=spent_s, changes=changes, lost=tuple(sorted(lost)))
 
@@ -65,6 +74,23 @@ def _scores(credit: Mapping[tuple[str, str], float]) -> dict[str, float]:
     for (submission, _), value in credit.items():
         by_submission[submission].append(value)
     return {name: sum(values) / len(values) for name, values in by_submission.items()}
+
+
+def _ladder(records: Sequence[Record], reference: str) -> Array:
+    """Logarithms of the ladder scores by time, of the submissions in order."""
+    trials = by_pair(records)
+    chosen = Selection(
+        trials=trials,
+        submissions=tuple(sorted({name for name, _ in trials})),
+        workloads=tuple(sorted({workload for _, workload in trials})),
+        fingerprint="",
+        hardware="",
+        count=len(records),
+        code=(),
+        warnings=(),
+    )
+    climbed = climb(chosen, reference)
+    return Differences.of(climbed.on["time"] - climbed.on["time"][climbed.reference]).value
 
 
 def newcomer_effects(records: Sequence[Record], policy: Policy, reference: str | None) -> dict[str, Effect]:
@@ -82,8 +108,15 @@ def together(effects: Collection[Effect]) -> Effect:
     )
 
 
-def pick(records: Sequence[Record], policies: Mapping[str, Policy], submission: str, reference: str | None) -> str:
-    """The cheapest policy that moves no score by more than the tolerance where `submission` has never run.
+def pick(
+    records: Sequence[Record],
+    policies: Mapping[str, Policy],
+    submission: str,
+    reference: str | None,
+    names: Sequence[str] = TIMES,
+) -> str:
+    """The cheapest policy that moves none of the scores `names` by more than its tolerance where `submission` has
+    never run.
 
     The mildest, which comes first, where they all do.
     """
@@ -91,5 +124,9 @@ def pick(records: Sequence[Record], policies: Mapping[str, Policy], submission: 
     effects = {
         label: together(newcomer_effects(others, policy, reference).values()) for label, policy in policies.items()
     }
-    fit = [label for label, effect in effects.items() if effect.change <= TOLERANCE] or [next(iter(policies))]
+    fit = [label for label, effect in effects.items() if _passes(effect, names)] or [next(iter(policies))]
     return min(fit, key=lambda label: effects[label].spent_s)
+
+
+def _passes(effect: Effect, names: Sequence[str]) -> bool:
+    return all(effect.changes.get(name, 0.0) <= TOLERANCES[name] for name in names)

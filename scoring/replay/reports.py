@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pacer.errors import UsageError
+from scoring.names import LADDER
 from scoring.query import BoardQuery
 from scoring.records import Record
-from scoring.replay.effects import Effect, effect_of, newcomer_effects, pick, together
-from scoring.replay.run import replay, with_lost_studies
+from scoring.replay.effects import TIMES, Effect, effect_of, newcomer_effects, pick, together
+from scoring.replay.run import in_full, replay, with_lost_studies
 from scoring.selection import select
-from scoring.stopping import AllOf, GiveUp, Median, OwnStudy, Policy, exact_policies, forecast_policies
+from scoring.stopping import AllOf, GiveUp, Median, OwnStudy, Policy, Slow, exact_policies, forecast_policies
 
+_BOUNDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 _SLACKS = (4.0, 3.0, 2.0, 1.5, 1.25, 1.0)
 
 
@@ -51,7 +53,7 @@ class Report:
 def families(reference: str | None) -> dict[str, dict[str, Policy]]:
     """The policies to try by family; a family's members differ in strictness, the mildest first.
 
-    The heuristic ones come with the exact ones. `reference` as in `Cut`.
+    The heuristic ones come with the exact ones. `reference` as in `Cut`; without one there are none for the ladder.
     """
     sure = exact_policies(reference, held_out=True)
     return {
@@ -64,7 +66,13 @@ def families(reference: str | None) -> dict[str, dict[str, Policy]]:
         },
         "give-up": {f"misses {n}": AllOf((sure, GiveUp(n))) for n in (3, 2, 1)},
         "forecast": {f"slack {slack:g}": forecast_policies(sure, slack) for slack in _SLACKS},
+        **({} if reference is None else {LADDER: {f"below {b:g}": Slow(reference, b) for b in _BOUNDS}}),
     }
+
+
+def promised(family: str) -> tuple[str, ...]:
+    """The scores that the policies of a family are made for."""
+    return (LADDER,) if family == LADDER else TIMES
 
 
 def report(
@@ -89,7 +97,7 @@ def report(
     chosen = select(records, BoardQuery(suite=suite, workloads=workloads or None, ruleset=ruleset))
     if reference is not None and reference not in chosen.submissions:
         raise UsageError(f"the reference {reference!r} has no trials; there are {', '.join(chosen.submissions)}")
-    ours = with_lost_studies([record for trials in chosen.trials.values() for record in trials])
+    ours = with_lost_studies([in_full(record) for trials in chosen.trials.values() for record in trials])
     lines: list[PolicyEffects] = []
     picked: dict[str, Picked] = {}
     for family, policies in tried.items():
@@ -105,8 +113,10 @@ def report(
             )
             for label, policy in policies.items()
         ]
-        if family != "exact" and len(chosen.submissions) > 1:
-            labels = {name: pick(ours, policies, name, reference) for name in chosen.submissions}
+        # Without the reference's trials there is no ladder to pick by.
+        left_out = [name for name in chosen.submissions if family != LADDER or name != reference]
+        if family != "exact" and len(left_out) > 1:
+            labels = {name: pick(ours, policies, name, reference, promised(family)) for name in left_out}
             chosen_effects = [alone[label][name] for name, label in labels.items()]
             picked[family] = Picked(labels=labels, newcomer=together(chosen_effects))
     return Report(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 from scoring import times
-from scoring.records import Outcome, Record
+from scoring.records import Evaluation, Outcome, Record
 from scoring.stopping import FinishedTrial, FinishedTrials, Policy, TrialContext, finished_trial
 
 
@@ -46,6 +47,27 @@ def replay(records: Sequence[Record], policy: Policy, *, newcomer: str | None = 
         left.append(record)
         done[record.submission, record.workload].append(finished_trial(record))
     return left, spent
+
+
+def in_full(record: Record) -> Record:
+    """The same with as many evaluations as its curve tells, where an archive keeps no others."""
+    if not record.skipped:
+        return record
+    return replace(
+        record,
+        evaluations=tuple(
+            Evaluation(
+                step=int(step),
+                examples=int(examples),
+                time_s=float(time_s),
+                value=None if math.isnan(best) else float(best),
+                train_loss=None,
+            )
+            for step, examples, time_s, best in record.learning_curve().table()
+        ),
+        skipped=0,
+        curve=None,
+    )
 
 
 def with_lost_studies(records: Sequence[Record]) -> list[Record]:

@@ -1,4 +1,4 @@
-"""When a trial stops before its target and its budget: exact policies, and two heuristics that predict misses.
+"""When a trial stops before its target and its budget: exact policies, and heuristics that predict its result.
 
 A policy looks at the trials that have finished when a trial starts, and makes a stop rule for it: a small value
 that is sent with the trial and asked at each evaluation. The exact policies stop a trial only once nothing that it
@@ -12,6 +12,7 @@ from scoring.stopping.exact import BaseMissed, Cut, Median, Missed, OwnStudy, ex
 from scoring.stopping.finished import Curve, FinishedTrial, FinishedTrials, finished_trial
 from scoring.stopping.forecast import Forecast, GiveUp, forecast_policies
 from scoring.stopping.rules import NEVER, AllOf, Below, FirstOf, Policy, StopRule, TrialContext, Until
+from scoring.stopping.slow import Slow
 
 __all__ = [
     "NEVER",
@@ -29,6 +30,7 @@ __all__ = [
     "Missed",
     "OwnStudy",
     "Policy",
+    "Slow",
     "StopRule",
     "TrialContext",
     "Until",

@@ -52,11 +52,11 @@ def finished_trial(record: Record, *, curve: bool = True) -> FinishedTrial:
 
 
 def _curve(record: Record) -> Curve:
-    at, sign = crossing(record), 1 if record.higher_is_better else -1
+    at, sign = crossing(record), 1.0 if record.higher_is_better else -1.0
     end_s = at.time_s if at else None
-    used = [e for e in record.evaluations if end_s is None or e.time_s <= end_s]
-    values = [-math.inf if e.value is None else sign * e.value for e in used]
-    return Curve(np.array([e.time_s for e in used]), np.maximum.accumulate(values), end_s)
+    times, best = record.learning_curve().table()[:, 2:].T
+    used = slice(None) if end_s is None else times <= end_s
+    return Curve(times[used], np.where(np.isnan(best), -np.inf, sign * best)[used], end_s)
 
 
 def by_study(trials: Sequence[FinishedTrial]) -> list[list[FinishedTrial]]:

@@ -147,7 +147,7 @@ def test_other_names_mean_the_same() -> None:
         ("bench --seed=-1", "--seed -1: expected a whole number from 0 up"),
         (
             "bench --stop mised",
-            "--stop mised: expected one of own-study, missed, exact, forecast; did you mean missed?",
+            "--stop mised: expected one of own-study, missed, exact, forecast, ladder; did you mean missed?",
         ),
         ("bench --ruleset none", "--ruleset none: expected one of self, external"),
         ("bench --by time,steps", "expected one of time, steps, examples"),
@@ -193,7 +193,10 @@ def test_a_refusal_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) 
     ("line", "said"),
     [
         ("bench --sure 0.9", "--sure is of use with --until-decided alone"),
-        ("bench --budget-h 2", "--budget-h is of use with --until-decided alone"),
+        ("bench --budget-h 2", "--budget-h is of use with --until-decided or --spend adaptive alone"),
+        ("bench --decided 0.9", "--decided is of use with --spend adaptive alone"),
+        ("bench --spend adaptive --until-decided a,b", "leave out --spend"),
+        ("bench --spend adaptive --score anchored", "--spend adaptive decides by the ladder score"),
         ("bench --variant-seed 2", "--variant-seed is of use with --variants alone"),
         ("bench --until-decided a,b --submission c", "--until-decided A,B names the submissions"),
         ("bench --devices 3 --machines 2", "cannot be shared out evenly"),
@@ -311,7 +314,7 @@ def test_make_gives_the_same_options_as_typing() -> None:
         (["bench", "studies=3"], "settings are in capitals: STUDIES=3"),
         (
             ["bench", "STOP=exat"],
-            "STOP=exat: expected one of own-study, missed, exact, forecast; did you mean exact?",
+            "STOP=exat: expected one of own-study, missed, exact, forecast, ladder; did you mean exact?",
         ),
         (["check"], "check needs SUBMISSION (names, .py files, classes like torch.optim:RMSprop, or all)"),
         (["check"], "type: make check SUBMISSION=A,B"),
@@ -334,7 +337,11 @@ def test_options_from_python_are_checked() -> None:
     assert refused(memory_gib=0) == "memory_gib=0: expected a number above 0"
     request = read(["bench"], Given({"studies": None, "results": Path("x"), "submissions": ["a", "b"]}, "python"))
     assert request is not None
-    assert (request.options.studies, request.options.results, request.options.submissions) == (3, "x", ("a", "b"))
+    assert (request.options.studies, request.options.results, request.options.submissions) == (
+        None,
+        "x",
+        ("a", "b"),
+    )
 
 
 def test_a_board_leaves_the_settings_that_make_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

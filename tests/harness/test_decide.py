@@ -61,7 +61,7 @@ def test_a_clear_difference_is_decided_at_once(monkeypatch: pytest.MonkeyPatch, 
     times = {"nadamw": LEVEL, "adamw": [5.0] * 6, "adam": [20.0] * 6}
     reports, printed = decided(monkeypatch, tmp_path, times, Until())
     assert len(reports) == 1
-    assert printed == "adamw against adam after 2 studies: 4.00x [4.00, 4.00] at 97.50%: adamw is ahead\n"
+    assert printed == "adamw against adam after 2 studies: 4.00x [4.00, 4.00] at 98.33%: adamw is ahead\n"
 
 
 def test_equivalence_is_an_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

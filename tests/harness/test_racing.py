@@ -11,7 +11,7 @@ from harness.protocol.plan import plan
 from harness.protocol.racing import POLICIES, Race
 from harness.protocol.settings import Settings
 from harness.protocol.trial import Trial, results_hash
-from scoring.records import Outcome, Record, stored
+from scoring.records import Evaluation, Outcome, Record, stored
 from submissions.registry import resolve
 from tests.scoring.build import record
 from workloads import registry
@@ -92,3 +92,27 @@ def test_the_policies_stop_for_their_reasons() -> None:
     assert 4.0 < cut.until_s < 4.001
     assert cut.stop_reason(5.0, ()) is Outcome.CUT
     assert race(fast, stop="exact").rule(trial(0, 1, NADAMW)).until_s == 1.0
+
+
+def at(time_s: float, value: float) -> Evaluation:
+    return Evaluation(step=1, examples=1, time_s=time_s, value=value, train_loss=None)
+
+
+def test_by_the_ladder_a_trial_is_stopped_without_a_target_too() -> None:
+    endless = replace(WORKLOAD, target=None)
+    curve = [(step, step / 10, 1.0 - step / 1000) for step in range(100, 1000, 100)]
+    of_reference = replace(
+        record("nadamw", "mnist_mlp", points=curve, higher_is_better=False, target=None, outcome="complete"),
+        suite="smoke",
+        ruleset="external",
+        fingerprint=HERE,
+        workload_hash=results_hash(endless),
+        submission_hash=NADAMW.hash,
+    )
+    going = Race(settings(stop="ladder"), [endless], [NADAMW, ADAMW], HERE, [stored(of_reference)])
+    order = trial(2, 0)
+    rule = going.rule(order)
+    late = max(100.0, 0.3 * order.budget_s)
+    assert rule.stop_reason(late, [at(late, 0.95)]) is Outcome.UNPROMISING
+    assert rule.stop_reason(late, [at(late, 0.05)]) is None
+    assert going.rule(trial(2, 0, NADAMW)).stop_reason(late, []) is None

@@ -213,6 +213,7 @@ def test_json_is_strict_and_has_the_fields():
         "reference",
         "score",
         "by",
+        "interpolated",
         "detectable",
         "rows",
         "warnings",

@@ -10,7 +10,8 @@ import pytest
 from harness.cli import main
 from pacer.errors import RecordsError, UsageError
 from scoring.records import Outcome, RecordStore
-from scoring.replay import TOLERANCE, as_text, credits, curves, effects, replay, report, with_lost_studies
+from scoring.records.compact import brief
+from scoring.replay import as_text, credits, curves, effects, in_full, replay, report, with_lost_studies
 from scoring.stopping import AllOf, Cut, Forecast, GiveUp, OwnStudy, Until, exact_policies
 from tests.scoring.build import record, table
 
@@ -199,12 +200,12 @@ def test_report():
     assert (made.trials, made.submissions) == (18, ("late", REFERENCE, "never"))
     lines = {(line.family, line.label): line for line in made.lines}
     sure = lines["exact", "+ base missed"]
-    assert sure.bench.change == sure.newcomer.change == 0.0
+    assert sure.bench.change() == sure.newcomer.change() == 0.0
     # Two third studies need not run, two second ones are cut at 40 s, and 11 trials end at the target.
     assert made.logged_s - sure.bench.spent_s == pytest.approx(2 * 100.5 + 2 * 60.5 + 11 * 0.5)
     eager = lines["give-up", "misses 1"]
     assert eager.bench.lost == eager.newcomer.lost == (("late", "a"),)
-    assert eager.bench.changes == {"algoperf": 0.5, "anchored": 0.25}
+    assert (eager.bench.changes["algoperf"], eager.bench.changes["anchored"]) == (0.5, 0.25)
     text = as_text(made)
     assert "3 submissions" in text
     assert "give-up misses 1 loses, bench: late a" in text
@@ -218,7 +219,7 @@ def test_a_strictness_is_picked_without_the_submission_that_it_is_judged_on(monk
     picked = made.picked["give-up"]
     assert picked.labels["late"] == "misses 1"
     assert picked.newcomer.lost == (("late", "a"),)
-    assert picked.newcomer.change > TOLERANCE
+    assert picked.newcomer.change() > effects.TOLERANCES["algoperf"]
     shown = []
     monkeypatch.setattr(
         effects, "newcomer_effects", lambda records, *_: shown.append(records) or {"": made.lines[0].bench}
@@ -245,3 +246,55 @@ def test_the_verb(tmp_path, capsys):
     assert "picked on the others" in capsys.readouterr().out
     assert (tmp_path / "mini" / "replay.png").read_bytes().startswith(b"\x89PNG")
     assert main([*arguments, "--reference", "lion"]) == 2
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Stops every trial at a time."""
+
+    at_s: float
+
+    def rule(self, context, finished):
+        return Until(self.at_s)
+
+
+def test_the_ladder_s_change_is_that_of_its_logarithm():
+    """Who is stopped halfway to a target that it would have reached at twice the reference's time."""
+    points = [(10 * i, 10.0 * i, 0.1 * i) for i in range(1, 10)]
+    slow = [(10 * i, 20.0 * i, 0.1 * i) for i in range(1, 10)]
+    records = [
+        replace(made, ledger=(("training", made.evaluations[-1].time_s),))
+        for made in (record(REFERENCE, "a", points=points), record("slow", "a", points=slow, budget=200.0))
+    ]
+    until = effects.newcomer_effects(records, Ends(100.0), REFERENCE)["slow"]
+    assert until.spent_s == 100.0
+    # At the levels up to 0.5 of the way it is half as fast; beyond those its 0.5, which the reference had at 50 s,
+    # took it 100 s: half as fast as well.
+    assert until.changes["ladder"] == pytest.approx(0.0, abs=1e-9)
+    assert until.changes["anchored"] > 0.0
+    # Where it waits at 0.4 from 80 to 100 s, and then comes to 0.9 by 180 s, it would have been faster later.
+    waits = [*slow[:4], (50, 100.0, 0.4), (90, 180.0, 0.9)]
+    records[1] = replace(record("slow", "a", points=waits, budget=200.0), ledger=(("training", 180.0),))
+    early = effects.newcomer_effects(records, Ends(110.0), REFERENCE)["slow"]
+    levels = 0.9 * np.array([0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    whole = np.log(100 * levels / (100 + 160 * (levels - 0.4))).mean()
+    assert early.changes["ladder"] == pytest.approx(abs(whole - np.log(40 / 100)))
+
+
+def test_archives_are_replayed_by_their_curves():
+    whole = record("adam", "a", None, values=(0.1, 0.3, 0.2, 0.5, 0.4, 0.6), budget=10.0)
+    short = brief(whole)
+    assert len(short.evaluations) == 2
+    full = in_full(short)
+    assert full.skipped == 0
+    assert full.learning_curve() == whole.learning_curve()
+    assert [e.value for e in full.evaluations] == [0.1, 0.3, 0.3, 0.5, 0.5, 0.6]
+    assert in_full(whole) is whole
+
+
+def test_the_ladder_has_policies_of_its_own_where_there_is_a_reference():
+    made = report(risky(), suite="mini", ruleset="self", reference=REFERENCE, only=["ladder"])
+    assert {line.family for line in made.lines} == {"ladder"}
+    assert REFERENCE not in made.picked["ladder"].labels
+    with pytest.raises(UsageError, match="no policy 'ladder'"):
+        report(risky(), suite="mini", ruleset="self", only=["ladder"])

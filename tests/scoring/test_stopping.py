@@ -20,6 +20,7 @@ from scoring.stopping import (
     Median,
     Missed,
     OwnStudy,
+    Slow,
     TrialContext,
     Until,
     exact_policies,
@@ -206,12 +207,12 @@ def test_exact_policies_leave_out_the_base_unless_variants_are_held_out():
 def test_a_finished_trial_holds_its_curve_up_to_the_crossing_if_it_is_asked_for():
     hit = finished_trial(record(values=(0.3, None, 0.2, 0.95, 0.99), time=10.0))
     assert (hit.seed, hit.study, hit.trial, hit.time_s) == (0, 0, 0, 40.0)
-    assert hit.curve.times.tolist() == [10.0, 20.0, 30.0, 40.0]
-    assert hit.curve.best.tolist() == [0.3, 0.3, 0.3, 0.95]
+    assert hit.curve.times.tolist() == [10.0, 30.0, 40.0]
+    assert hit.curve.best.tolist() == [0.3, 0.3, 0.95]
     assert hit.curve.end_s == 40.0
     lower = finished_trial(record(values=(None, 0.5, 0.7), time=10.0, target=0.1, higher_is_better=False))
     assert (lower.time_s, lower.curve.end_s) == (INF, None)
-    assert lower.curve.best.tolist() == [-INF, -0.5, -0.5]
+    assert lower.curve.best.tolist() == [-0.5, -0.5]
     assert finished_trial(record(), curve=False).curve is None
     assert finished_trial(record(outcome="error")).curve is None
     assert finished_trial(replace(record(), evaluations=())).curve is None
@@ -349,3 +350,41 @@ def test_policies_and_rules_travel():
     assert pickle.loads(pickle.dumps(rule)) == rule
     with pytest.raises(AttributeError):
         policy.policies = ()
+
+
+def slow(known, below=0.5, grace=0.0, **other):
+    return Slow("nadamw", below, grace).rule(context(**other), finished(known))
+
+
+def test_by_the_ladder_a_trial_stops_once_it_is_so_much_slower_than_the_reference():
+    rule = slow([record(**CURVE)])  # 0.3, 0.5, 0.7 ... at 10, 20, 30 ... s
+    # At 40 s the reference's value of 20 s is half as fast.
+    assert rule.stop_reason(40.0, seen(0.5)) is None
+    assert rule.stop_reason(40.0, seen(0.49)) is Outcome.UNPROMISING
+    assert rule.stop_reason(39.0, seen(0.3)) is None
+    assert rule.stop_reason(100.0, seen(0.94)) is Outcome.UNPROMISING, "it came to 0.95 after 50 s"
+    assert rule.stop_reason(19.0, seen(0.0)) is None, "the reference has no value before 10 s"
+    assert slow([record(**CURVE)], below=0.25).stop_reason(40.0, seen(0.49)) is None
+
+
+def test_by_the_ladder_the_least_of_the_reference_s_curves_counts_and_no_other_s():
+    late = record("nadamw", study=1, values=(0.1, 0.1, 0.1, 0.95), time=12.5)
+    assert slow([record(**CURVE), late]).stop_reason(40.0, seen(0.2)) is None
+    assert slow([record(**CURVE), record("adam", values=(0.1,), time=1.0)]).stop_reason(40.0, seen(0.2)) is not None
+    assert slow([record("adam", values=(0.9,), time=1.0)]).stop_reason(99.0, seen(0.0)) is None
+    assert slow([record("nadamw", time=1.0, outcome="error")]).stop_reason(99.0, seen(0.0)) is None
+
+
+def test_by_the_ladder_the_reference_goes_on_and_nothing_is_judged_at_first():
+    assert slow([record(**CURVE)], submission="nadamw").stop_reason(99.0, seen(0.0)) is None
+    rule = slow([record(**CURVE)], grace=0.3)
+    assert rule.stop_reason(29.0, seen(0.0)) is None
+    assert rule.stop_reason(30.0, seen(0.0)) is Outcome.UNPROMISING
+    assert Slow("nadamw") == Slow("nadamw", 0.6, 0.3)
+
+
+def test_by_the_ladder_lower_may_be_better_and_no_target_is_needed():
+    known = record("nadamw", values=(0.7, 0.5, 0.3), time=10.0, target=None, higher_is_better=False)
+    rule = slow([known], higher=False)
+    assert rule.stop_reason(40.0, seen(0.5)) is None
+    assert rule.stop_reason(40.0, seen(0.51)) is Outcome.UNPROMISING

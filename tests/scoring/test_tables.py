@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scoring import escape
+from scoring import compare, escape
 from scoring.board import BoardQuery, build_board
 from scoring.tables import aligned, as_csv, as_markdown, as_text, value_text
 from tests.scoring.build import record, table
@@ -141,3 +141,31 @@ def test_a_table_is_aligned_as_rich_does_it():
     out = io.StringIO()
     Console(file=out, width=200, color_system=None, legacy_windows=False, _environ={}).print(table)
     assert aligned(heads, rows) == "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def test_where_no_target_is_set_none_is_reached_or_missed():
+    points = [(step, step / 10, step / 1000) for step in range(100, 1001, 100)]
+    aimless = [
+        record(name, "a", points=points, target=None, study=k) for name in ("nadamw", "adam") for k in (0, 1)
+    ]
+    board = build_board(aimless, BoardQuery(suite="mini"))
+    assert {row.studies_reached for row in board.rows} == {None}
+    line = next(line for line in as_text(board).splitlines() if " adam " in line)
+    assert " - " in line
+    assert "/2" not in line
+    both = build_board([*aimless, *(record(n, "b", 10.0) for n in ("nadamw", "adam"))], BoardQuery(suite="mini"))
+    assert [(row.studies_reached, row.studies) for row in both.rows] == [(1, 1), (1, 1)]
+
+
+def test_a_csv_has_what_a_ladder_score_is_made_of():
+    board = build_board(table({"nadamw": {"a": [10, 10]}, "adam": {"a": [5, 5]}}), BoardQuery(suite="mini"))
+    rows = list(csv.DictReader(io.StringIO(as_csv(board))))
+    assert rows[0]["submission"] == "adam"
+    assert float(rows[0]["in_steps"]) == pytest.approx(2.0)
+    assert float(rows[0]["step_time"]) == pytest.approx(1.0)
+
+
+def test_scores_of_one_study_are_compared():
+    records = table({"nadamw": {"a": 10, "b": 10}, "adam": {"a": 5, "b": 8}})
+    boards = [build_board(records, BoardQuery(suite="mini", score=score)) for score in ("ladder", "anchored")]
+    assert " -" in compare.as_text(boards)

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from scoring import times
+from scoring.board import BoardQuery, build_board
 from scoring.records import Outcome, compact, from_json, to_json
+from scoring.records.compact import brief
+from scoring.tables import as_text
 from tests.scoring.build import record
 
 
@@ -153,3 +156,40 @@ def test_the_median_budget_counts_what_was_used_where_it_is_not_known():
     used = record(time=None, budget=0.0, ledger=(("setup", 1.0), ("training", 6.0), ("evaluation", 50.0)))
     assert times.budget([used, record(budget=20.0), record(budget=30.0)], "time") == 20.0
     assert times.budget([used], "time") == 7.0
+
+
+def test_a_target_may_be_reached_between_two_evaluations():
+    """From 0.5 at 20 s to 0.95 at 30 s: 0.9 is eight ninths of the way, and 0.3 in between is no step back."""
+    trial = record("adam", time=10.0, values=(0.2, 0.5, 0.95, 0.96))
+    share = (0.9 - 0.5) / (0.95 - 0.5)
+    expected = (20 + 10 * share, 200 + 100 * share, 32 * (200 + 100 * share))
+    assert times.study_result([trial], "time", interpolated=True)[:3] == pytest.approx(expected)
+    assert times.study_result([trial], "time")[0] == 30.0
+    dipped = record("adam", time=10.0, values=(0.5, 0.3, 0.95))
+    assert times.study_result([dipped], "time", interpolated=True)[0] == pytest.approx(20 + 10 * share)
+    kept = brief(trial)
+    assert len(kept.evaluations) == 2
+    assert times.study_result([kept], "time", interpolated=True)[:3] == pytest.approx(expected)
+
+
+def test_where_nothing_comes_before_the_evaluation_counts():
+    assert times.study_result([record(time=5.0, values=(0.95,))], "time", interpolated=True)[0] == 5.0
+    assert times.study_result([record(time=5.0, values=(None, 0.95))], "time", interpolated=True)[0] == 10.0
+    lower = record(time=5.0, values=(0.7, 0.1), target=0.4, higher_is_better=False)
+    assert times.study_result([lower], "time", interpolated=True)[0] == pytest.approx(7.5)
+
+
+def test_boards_of_times_interpolate_where_they_are_asked_to():
+    trials = [
+        record("nadamw", "a", time=10.0, values=(0.5, 0.95)),
+        record("adam", "a", time=10.0, values=(0.8, 1.0)),
+    ]
+    plain = build_board(trials, BoardQuery(suite="mini", score="anchored"))
+    lines = build_board(trials, BoardQuery(suite="mini", score="anchored", interpolated=True))
+    assert [row.score for row in plain.rows] == [0.5, 0.5]
+    ratio = (10 + 10 * 0.5) / (10 + 10 * 0.4 / 0.45)
+    assert lines.rows[0].submission == "adam"
+    assert lines.rows[0].score == pytest.approx(math.log(4 / ratio) / math.log(16))
+    assert "anchored score by time to target, interpolated, reference" in as_text(lines)
+    assert "interpolated" not in as_text(plain)
+    assert (plain.as_json()["interpolated"], lines.as_json()["interpolated"]) == (False, True)

@@ -43,6 +43,7 @@ def of_board(board: Board, results: Path, records: Sequence[Record], layout: Lay
         "score": board.score,
         "by": board.by,
     }
+    settings |= {"interpolate": True} if board.interpolated else {}
     settings |= {"reference": board.reference} if board.reference != REFERENCE else {}
     names = {"compiled": "compile"}
     usual = vars(SINGLE)

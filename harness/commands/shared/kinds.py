@@ -130,6 +130,10 @@ Patience = Annotated[
 Share = Annotated[
     float, Parameter(converter=_number("a share between 0 and 1, such as 0.05", lambda n: 0 < n < 1), metavar="P")
 ]
+Portion = Annotated[
+    float,
+    Parameter(converter=_number("a share above 0, 1 at most, such as 0.8", lambda n: 0 < n <= 1), metavar="P"),
+]
 Probability = Annotated[
     float, Parameter(converter=_number("a probability between 0.5 and 1", lambda n: 0.5 < n < 1), metavar="P")
 ]

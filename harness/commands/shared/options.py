@@ -14,7 +14,8 @@ from harness.commands.shared import places
 from harness.commands.shared.kinds import AtLeastOne, Factor, Folder, Names, Patience, Positive, Text, one_of
 from harness.protocol.defaults import DEFAULT_MIRROR_S, DEFAULT_SUITE, DEFAULT_WORKLOADS
 from harness.system.sandbox import Limits
-from scoring.names import Axis, Score
+from pacer.errors import UsageError
+from scoring.names import Axis, Score, needs_targets
 from scoring.records.layout import SINGLE, Layout
 from scoring.records.protocol import REFERENCE
 
@@ -103,6 +104,9 @@ class BoardOptions:
     ] = None
     reference: ReferenceOption = None
     by: Annotated[Axis, Parameter(help="What is ranked.")] = "time"
+    interpolate: Annotated[
+        bool, Parameter(help="Scores of times take a target for reached where a line between evaluations meets it.")
+    ] = False
     compare: Annotated[bool, Parameter(help="Print the ranks and scores of all scores side by side.")] = False
     json: Json = False
     mlflow: Annotated[bool, Parameter(help="Bring MLflow up to date.")] = True
@@ -114,7 +118,9 @@ class BoardOptions:
     def query(
         self, suite: str, ruleset: str, workloads: Sequence[str] | None = None, fingerprint: str | None = None
     ) -> BoardQuery:
-        """Which board of a suite these options ask for."""
+        """Which board of a suite these options ask for. Raises UsageError for one that cannot be."""
+        if self.interpolate and not self.compare and not needs_targets(self.score):
+            raise UsageError("the ladder score always interpolates; --interpolate is of use with --score anchored")
         from scoring.board import BoardQuery
 
         return BoardQuery(
@@ -125,6 +131,7 @@ class BoardOptions:
             fingerprint=fingerprint,
             score=self.score,
             by=self.by,
+            interpolated=self.interpolate,
         )
 
     def presentation(self) -> Presentation:

@@ -21,6 +21,9 @@ from scoring.scores import Array
 
 DRAWS = 2000
 
+_MOST_OF = 0.9
+"""A submission with fewer than so much of the most studies is left out: its few would be all that are in common."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
@@ -53,10 +56,7 @@ class Validity:
 
 def validity(climbed: Ladder, by: Axis, studies: int, *, draws: int = DRAWS, seed: int = 0) -> Validity:
     """How often boards of so many studies are right. Raises ValueError for fewer than twice as many studies."""
-    logs = climbed.on[by]
-    logs = logs[:, np.isfinite(logs).any(axis=(0, 2))]
-    there = np.isfinite(logs).all(axis=(0, 1))
-    logs = logs[..., there]
+    logs, _ = complete(climbed, by)
     total = logs.shape[-1]
     if total < 2 * studies:
         raise ValueError(f"{total} studies are complete, expected {2 * studies} for boards of {studies}")
@@ -69,6 +69,17 @@ def validity(climbed: Ladder, by: Axis, studies: int, *, draws: int = DRAWS, see
         coverage=Share(count=sum(held), of=draws * len(held)),
         false_alarms=Share(count=sum(alarms), of=draws * len(alarms)),
     )
+
+
+def complete(climbed: Ladder, by: Axis) -> tuple[Array, tuple[int, ...]]:
+    """The logarithms [S', W', K'] of the submissions that have the most studies on all workloads with levels, in
+    those studies that they all have, and the rows S' of these submissions."""
+    logs = climbed.on[by]
+    logs = logs[:, np.isfinite(logs).any(axis=(0, 2))]
+    whole = np.isfinite(logs).all(axis=1)  # [S, K]
+    counts = whole.sum(axis=1)
+    rows = np.flatnonzero(counts >= _MOST_OF * counts.max())
+    return logs[rows][..., whole[rows].all(axis=0)], tuple(rows.tolist())
 
 
 def _holds(difference: Array, stream: np.random.Generator, studies: int, draws: int) -> int:
@@ -94,5 +105,5 @@ def _studies(stream: np.random.Generator, total: int, size: int, draws: int) -> 
 
 def all_sizes(climbed: Ladder, by: Axis, sizes: tuple[int, ...] = (3, 5, 10)) -> Iterator[Validity]:
     """Those for which there are studies enough."""
-    total = int(np.isfinite(climbed.on[by]).any(axis=(0, 1)).sum())
+    total = complete(climbed, by)[0].shape[-1]
     yield from (validity(climbed, by, size) for size in sizes if total >= 2 * size)
