@@ -7,16 +7,20 @@ A score is the mean over workloads of means over studies. Its variance is estima
 differences of the studies, and Student's t with Welch's and Satterthwaite's degrees of freedom says how far the
 truth may be (Welch 1947, Biometrika 34; Satterthwaite 1946, Biometrics Bulletin 2). Unlike a bootstrap it holds
 with three studies. On a workload where a difference has one study only, the variance is that of the other
-differences there.
+differences there. Submissions are not equally noisy, so that this one may be noisier: if their variances scatter
+like a scaled inverse chi-squared with d degrees of freedom, a difference of one study over its borrowed error has a
+Student's t with d, and d is told from the variances that were measured (empirical Bayes: Smyth 2004, Statistical
+Applications in Genetics and Molecular Biology 3, sections 4 and 6).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.optimize import root_scalar
+from scipy.special import digamma, polygamma, stdtr, stdtrit
 
 from scoring.scores import Array
 
@@ -35,10 +39,12 @@ _MANY = 1e6
 @dataclass(frozen=True, kw_only=True)
 class Noise:
     """The variance of the difference that one study gives, by workload, and its degrees of freedom: arrays [W]. NaN
-    and 0 where no two submissions have two studies in common."""
+    and 0 where no two submissions have two studies in common. `borrowed`: the degrees of freedom of a difference of
+    one study that takes its variance from here, at most the number of differences that it is from."""
 
     variance: Array
     freedom: Array
+    borrowed: float
 
     @classmethod
     def of(cls, differences: Array) -> Noise:
@@ -49,7 +55,33 @@ class Noise:
         squares = np.where(there, differences - means[..., None], 0.0) ** 2
         freedom = np.maximum(counts - 1, 0).sum(axis=0).astype(float)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return cls(variance=squares.sum(axis=(0, -1)) / freedom, freedom=freedom)
+            return cls(
+                variance=squares.sum(axis=(0, -1)) / freedom,
+                freedom=freedom,
+                borrowed=_scatter(squares.sum(axis=-1), np.maximum(counts - 1, 0)),
+            )
+
+
+def _scatter(squares: Array, freedom: Array) -> float:
+    """The degrees of freedom with which variances scatter, from sums of squares with so many [D, W].
+
+    Each difference's variances are added up over its workloads, as one that is noisy on one may be so on all.
+    Beside the scatter that few studies explain, the rest is the trigamma function of half the degrees of
+    freedom.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        parts = np.where(freedom > 0, squares / freedom, 0.0)
+        of_each = parts.sum(axis=-1) ** 2 / np.where(parts > 0, parts**2 / freedom, 0.0).sum(axis=-1)
+    known = np.isfinite(of_each)
+    count = int(known.sum())
+    if count < 2:
+        return float(count)
+    half, total = of_each[known] / 2, parts[known].sum(axis=-1)
+    logs = np.log(total) - digamma(half) + np.log(half)
+    rest = logs.var(ddof=1) - polygamma(1, half).mean()
+    if rest <= polygamma(1, count / 2):
+        return float(count)
+    return 2 * float(root_scalar(lambda x: polygamma(1, x) - rest, bracket=(1e-3, count / 2)).root)
 
 
 def noise_over(logs: Array, reference: int) -> Noise:
@@ -90,8 +122,10 @@ class Differences:
             variances = np.where(freedom > 0, squares.sum(axis=-1) / freedom, np.nan)
             lone = (counts == 1) & (noise.freedom > 0)
             variances = np.where(lone, noise.variance, variances)
-            freedom = np.where(lone, noise.freedom, freedom)
-            return cls._over(means, variances / counts, freedom, counts)
+            freedom = np.where(lone, np.minimum(noise.freedom, noise.borrowed), freedom)
+            made = cls._over(means, variances / counts, freedom, counts)
+        alone = np.where(lone.any(axis=-1), noise.borrowed, np.inf)
+        return replace(made, freedom=np.minimum(made.freedom, alone))
 
     @classmethod
     def _over(cls, means: Array, variances: Array, freedom: Array, counts: NDArray[np.intp]) -> Differences:

@@ -9,7 +9,7 @@ import numpy as np
 
 from scoring.scores import Array
 from scoring.spend import Rule, play
-from scoring.validity.intervals import Share
+from scoring.validity.intervals import Share, neighbours
 from scoring.versus import Verdict
 
 DRAWS = 200
@@ -30,8 +30,9 @@ def spend_alarms(
 ) -> SpendAlarms:
     """From logarithms of speed-ups [S, W, K]: half of the studies of a submission go to each of its copies.
 
-    The studies of each are drawn by themselves, so that nothing is paired, and each draw is played to its end.
-    Raises ValueError for fewer than four studies.
+    Of two neighbouring studies, which run at about the same time, each copy gets one by lot. The pairs of studies
+    come in an order that is drawn, and each draw is played to its end. Raises ValueError for fewer than four
+    studies.
     """
     total = logs.shape[-1]
     if total < 4:
@@ -39,7 +40,7 @@ def spend_alarms(
     most, stream, count = total // 2, np.random.default_rng(seed), len(logs)
     alarms, shares = 0, []
     for _ in range(draws):
-        copies = _copies(logs, most, stream)
+        copies = _copies(logs, stream)
         points = play(
             lambda have, copies=copies: _first(copies, have),
             copies,
@@ -62,10 +63,12 @@ def spend_alarms(
     )
 
 
-def _copies(logs: Array, most: int, stream: np.random.Generator) -> Array:
-    """Both copies [2 S, W, K'] of each submission; copy s + S is of the other half of the studies of s."""
-    shuffled = np.stack([own[:, stream.permutation(own.shape[-1])] for own in logs])
-    return np.concatenate([shuffled[..., :most], shuffled[..., most : 2 * most]])
+def _copies(logs: Array, stream: np.random.Generator) -> Array:
+    """Both copies [2 S, W, K // 2] of each submission; copy s + S is of the other half of the studies of s."""
+    first, second = neighbours(logs)
+    count, _, half = first.shape
+    order, turned = stream.permutation(half), stream.random((count, 1, half)) < 0.5
+    return np.concatenate([np.where(turned, second, first), np.where(turned, first, second)])[..., order]
 
 
 def _first(logs: Array, have: Sequence[int]) -> Array:

@@ -1,8 +1,12 @@
 """Do intervals hold what they say? Small boards drawn from many studies of the same submissions.
 
 *Coverage*: a board of a few studies is drawn, and its interval of a difference looked at: does it hold the
-difference that all studies give? *False alarms*: two sets of studies of one submission are taken for two
-submissions. How often does the board call one of them better?
+difference that all studies give? These are among them, which brings the two closer together by the square root of
+the share of the studies that was not drawn (finite population correction: Cochran 1977, Sampling Techniques,
+section 2.6); they are taken to be as far apart as they would be otherwise. *False alarms*: the studies of one
+submission are taken for those of two. How often does the board call one of them better? Of two neighbouring studies
+each copy gets one, drawn by lot: studies of two submissions with one number run at about the same time, as these
+two did, and what slows a machine for a while slows both.
 """
 
 from __future__ import annotations
@@ -76,7 +80,7 @@ def complete(climbed: Ladder, by: Axis) -> tuple[Array, tuple[int, ...]]:
     those studies that they all have, and the rows S' of these submissions."""
     logs = climbed.on[by]
     logs = logs[:, np.isfinite(logs).any(axis=(0, 2))]
-    whole = np.isfinite(logs).all(axis=1)  # [S, K]
+    whole = np.asarray(np.isfinite(logs).all(axis=1))  # [S, K]
     counts = whole.sum(axis=1)
     rows = np.flatnonzero(counts >= _MOST_OF * counts.max())
     return logs[rows][..., whole[rows].all(axis=0)], tuple(rows.tolist())
@@ -86,16 +90,26 @@ def _holds(difference: Array, stream: np.random.Generator, studies: int, draws: 
     """How many of the draws have an interval that holds the whole difference [W, K]."""
     truth = difference.mean()
     drawn = _studies(stream, difference.shape[-1], studies, draws)
-    low, high = Differences.of(np.moveaxis(difference[:, drawn], 1, 0)).interval()
-    return int(((low <= truth) & (truth <= high)).sum())
+    own = Differences.of(np.moveaxis(difference[:, drawn], 1, 0))
+    low, high = own.interval()
+    off = np.abs(own.value - truth) / np.sqrt(1 - studies / difference.shape[-1])
+    return int(np.sum(off <= (high - low) / 2))
 
 
 def _alarms(own: Array, stream: np.random.Generator, studies: int, draws: int) -> int:
     """How many of the draws call two sets of studies of one submission [W, K] different."""
-    drawn = _studies(stream, own.shape[-1], 2 * studies, draws)
-    first, second = own[:, drawn[:, :studies]], own[:, drawn[:, studies:]]
-    low, high = Differences.of(np.moveaxis(first - second, 1, 0)).interval()
+    first, second = neighbours(own)
+    apart: Array = first - second
+    drawn = _studies(stream, apart.shape[-1], studies, draws)
+    turned = stream.choice([-1.0, 1.0], size=drawn.shape)
+    low, high = Differences.of(np.moveaxis(apart[:, drawn] * turned, 1, 0)).interval()
     return int(((low > 0) | (high < 0)).sum())
+
+
+def neighbours(logs: Array) -> tuple[Array, Array]:
+    """The studies of even numbers and those that follow them, of logarithms [..., K]: both [..., K // 2]."""
+    half = logs.shape[-1] // 2
+    return logs[..., 0 : 2 * half : 2], logs[..., 1 : 2 * half : 2]
 
 
 def _studies(stream: np.random.Generator, total: int, size: int, draws: int) -> np.ndarray:

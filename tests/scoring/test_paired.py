@@ -40,7 +40,7 @@ def test_a_single_study_borrows_the_noise_of_the_others() -> None:
     lone = np.array([[0.5, NAN, NAN]])
     own = Differences.of(np.stack([many, lone]))
     assert own.error[1] == pytest.approx(many.std(ddof=1))
-    assert own.freedom[1] == pytest.approx(2)
+    assert own.freedom[1] == 1, "of one other alone nobody knows how far submissions differ in noise"
     alone = Differences.of(lone[None])
     assert np.isnan(alone.interval()[0][0])
     assert alone.p_ahead()[0] == 0.5
@@ -150,3 +150,27 @@ def test_as_many_studies_as_are_asked_for_decide_with_their_power() -> None:
     assert more_studies(own, 0.0) is None
     assert more_studies(own, 10.0) == 1
     assert MOST_STUDIES == 1000
+
+
+@pytest.mark.parametrize(("spread", "freedom"), [(0.0, 40.0), (0.6, 8.0)])
+def test_a_single_study_is_as_uncertain_as_submissions_differ_in_noise(spread: float, freedom: float) -> None:
+    """Log-normal deviations of 0.6 are like an inverse chi-squared with trigamma(d / 2) = (2 * 0.6)^2."""
+    rng = np.random.default_rng(0)
+    noise = np.exp(spread * rng.normal(size=(40, 1, 1)))
+    found = Noise.of(noise * rng.normal(size=(40, 4, 8))).borrowed
+    assert found == pytest.approx(freedom, rel=0.5) if not spread else 1.0 < found < freedom
+    assert Noise.of(np.full((3, 2, 1), 0.1)).borrowed == 0.0
+
+
+def test_a_noisy_submission_is_seldom_told_apart_by_one_study() -> None:
+    """Where noise differs by far, a t of the pooled degrees of freedom errs twice as often as it says."""
+    rng = np.random.default_rng(1)
+    wrong = 0
+    for _ in range(2000):
+        noise = np.exp(0.6 * rng.normal(size=(11, 1, 1)))
+        others = noise[1:] * rng.normal(size=(10, 2, 5))
+        lone = np.full((1, 2, 5), NAN)
+        lone[..., 0] = noise[0] * rng.normal(size=(1, 2))
+        low, high = Differences.of(lone, Noise.of(others)).interval()
+        wrong += bool(low[0] > 0 or high[0] < 0)
+    assert wrong / 2000 <= 0.06

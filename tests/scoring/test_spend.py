@@ -61,8 +61,9 @@ def test_without_any_noise_known_a_study_more_is_asked_for() -> None:
 
 def test_a_pair_that_a_look_decided_stays_decided() -> None:
     """Its first study decides by the noise of others; its own noise, seen later, would leave it open."""
-    logs = known_noise(0.5)
-    logs[3, :, 1] = 0.2
+    alike = np.repeat(known_noise(0.5)[1:3], 4, axis=0)
+    logs = np.concatenate([known_noise(0.5), alike])
+    logs[3, :, 1] = 0.42
     assert standing(logs, 0, [(3, 1)], Rule()).verdicts == (B,)
     logs[3, :, 0] = 0.32
     assert standing(logs, 0, [(3, 1)], Rule(margin=0.005)).verdicts == (U,)
