@@ -93,18 +93,28 @@ def about_guards(chosen: Selection) -> list[str]:
 
 
 def about_contention(chosen: Selection, by: str) -> list[str]:
-    """Where other work on the same cores made times longer."""
+    """Where other work on the same cores made times longer, by all that it took or by what it cost besides."""
     known = [r for trials in chosen.trials.values() for r in trials if r.contention_share is not None]
-    busy = [r for r in known if r.busy]
-    if by != "time" or not busy:
+    if by != "time":
         return []
-    worst = max(busy, key=lambda r: r.contention_share or 0.0)
-    return [
-        f"busy machine: in {len(busy)} of {len(known)} trials other work took more than {CONTENTION_SHARE:.0%} "
-        f"of the trial's core (at worst {worst.contention_share:.0%}, from {plain(worst.submission)} on "
-        f"{worst.workload}), so their times are too long; "
-        "end other programs, then measure anew: make bench RESULTS=another-folder"
-    ]
+    warnings: list[str] = []
+    for busy, effect in (
+        ([r for r in known if r.busy and r.waited_s is None], "so their times are too long"),
+        (
+            [r for r in known if r.busy and r.waited_s is not None],
+            "which is off their clocks; what shared caches and a lower turbo cost is on them, so their times may "
+            "be a little too long",
+        ),
+    ):
+        if busy:
+            worst = max(busy, key=lambda r: r.contention_share or 0.0)
+            warnings.append(
+                f"busy machine: in {len(busy)} of {len(known)} trials other work took more than "
+                f"{CONTENTION_SHARE:.0%} of the trial's core (at worst {worst.contention_share:.0%}, from "
+                f"{plain(worst.submission)} on {worst.workload}), {effect}; "
+                "end other programs, then measure anew: make bench RESULTS=another-folder"
+            )
+    return warnings
 
 
 def about_counts(chosen: Selection, by: str) -> list[str]:
