@@ -153,8 +153,8 @@ def _run(trial: Trial, device: Device) -> Record:
 
 def _step_time(record: Record) -> tuple[float, float]:
     """Seconds of the wall per step from a trial's first evaluation to its last, as a bare loop is timed, and the
-    share of them outside the model and the optimizer. Raises PerfError where the trial was evaluated less than twice
-    or reported no times."""
+    share of them outside the model and the optimizer. Raises PerfError where the trial was evaluated less than
+    twice or reported no times."""
     seconds, count, inside = 0.0, 0, 0.0
     for before, after in pairwise(record.evaluations):
         if after.train_loss is None:

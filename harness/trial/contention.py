@@ -1,9 +1,9 @@
 """What else ran on a trial's cores while its clock ran, and what of that comes off the clock.
 
-A stretch of the clock is relieved of what a core worked for others in it, as far as a player on that core could have
-gone on meanwhile and waited. While a player sleeps or waits for a disk it waits for no core, and while its threads
-wait for each other the core works for no others: both stay on the clock, which never shows less than the processor
-time that a player has used. Of several players, all wait for the one that waits most.
+A stretch of the clock is relieved of what a core worked for others in it, as far as a player on that core could
+have gone on meanwhile and waited. While a player sleeps or waits for a disk it waits for no core, and while its
+threads wait for each other the core works for no others: both stay on the clock, which never shows less than the
+processor time that a player has used. Of several players, all wait for the one that waits most.
 """
 
 from __future__ import annotations

@@ -219,8 +219,8 @@ class Referee:
                 self._let_train(due, watch.submission_s())
 
     def _stand(self, account: Account) -> None:
-        """The clock stands, and time is booked to an account off it; what the players waited for others while it ran
-        comes off it, too."""
+        """The clock stands, and time is booked to an account off it; what the players waited for others while it
+        ran comes off it, too."""
         state = self.state
         state.watch.switch(account)
         waited_s = state.watch.relieve(self.contention.clock_stands())
