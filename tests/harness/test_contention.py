@@ -284,13 +284,21 @@ def measured_beside(code: str, seconds: float) -> tuple[float, float, CoreUse]:
 
 
 @tells
-@pytest.mark.parametrize("code", [BUSY, FIGHTS, FORKS], ids=["one thread", "four threads", "children"])
+@pytest.mark.parametrize("code", [BUSY, FIGHTS], ids=["one thread", "four threads"])
 def test_a_program_that_works_is_relieved_of_another_one(code: str) -> None:
     """And of nothing but it: what is left is what it worked, however many threads it waits with."""
     wall_s, relief_s, use = measured_beside(code, 0.6)
     assert relief_s > 0.2 * wall_s
     assert wall_s - relief_s >= use.worked_s - 0.02
     assert wall_s - relief_s == pytest.approx(use.worked_s, abs=0.15 * wall_s)
+
+
+@tells
+def test_what_ended_children_worked_is_not_worked_for_others() -> None:
+    """How long they waited is not known any more, and does not come off."""
+    wall_s, relief_s, use = measured_beside(FORKS, 0.6)
+    assert use.worked_s > 0.2 * wall_s
+    assert wall_s - relief_s >= use.worked_s - 0.02
 
 
 @tells
