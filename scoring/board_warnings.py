@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from scoring import times
 from scoring.escape import plain
 from scoring.ladder import Ladder
 from scoring.query import BoardQuery
-from scoring.records import CONTENTION_SHARE, Outcome
+from scoring.records import CONTENTION_SHARE, Outcome, Record
 from scoring.scores import Array
 from scoring.selection import Selection, some
 from scoring.times import Times
@@ -93,18 +94,30 @@ def about_guards(chosen: Selection) -> list[str]:
 
 
 def about_contention(chosen: Selection, by: str) -> list[str]:
-    """Where other work on the same cores made times longer."""
+    """Where other work on the same cores made times longer, by all that it took or by what it cost besides."""
     known = [r for trials in chosen.trials.values() for r in trials if r.contention_share is not None]
-    busy = [r for r in known if r.busy]
-    if by != "time" or not busy:
-        return []
-    worst = max(busy, key=lambda r: r.contention_share or 0.0)
-    return [
-        f"busy machine: in {len(busy)} of {len(known)} trials other work took more than {CONTENTION_SHARE:.0%} "
+    by_wall = [r for r in known if r.busy and r.waited_s is None]
+    by_core = [r for r in known if r.busy and r.waited_s is not None]
+    costs = (
+        "which is off their clocks; what shared caches and a lower turbo cost is on them, so their times may be a "
+        "little too long"
+    )
+    warnings: list[str] = []
+    if by == "time" and by_wall:
+        warnings.append(_busy(by_wall, len(known), "so their times are too long"))
+    if by == "time" and by_core:
+        warnings.append(_busy(by_core, len(known), costs))
+    return warnings
+
+
+def _busy(records: Sequence[Record], of: int, effect: str) -> str:
+    worst = max(records, key=lambda r: r.contention_share or 0.0)
+    return (
+        f"busy machine: in {len(records)} of {of} trials other work took more than {CONTENTION_SHARE:.0%} "
         f"of the trial's core (at worst {worst.contention_share:.0%}, from {plain(worst.submission)} on "
-        f"{worst.workload}), so their times are too long; "
+        f"{worst.workload}), {effect}; "
         "end other programs, then measure anew: make bench RESULTS=another-folder"
-    ]
+    )
 
 
 def about_counts(chosen: Selection, by: str) -> list[str]:

@@ -149,7 +149,8 @@ class Training:
 
     @property
     def elapsed_s(self) -> float:
-        """Submission time used so far, in seconds, as the player sees it (the referee's clock decides)."""
+        """Submission time used so far, in seconds, as the player sees it. The referee's clock decides; at an
+        evaluation this one is set by it, back too, where other programs had the core meanwhile."""
         return self.clock()
 
 

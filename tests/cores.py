@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from tests.folders import ROOT
 
@@ -48,3 +49,22 @@ def one_core() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, cores)
+
+
+@contextmanager
+def burning(*cores: int) -> Iterator[None]:
+    """Another program on each of these cores that never rests, with as much right to it as a player has.
+
+    Each is in a session of its own, as players are: Linux shares a core out among sessions first.
+    """
+    code = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])}); print(flush=True)\nwhile True: pass"
+    with ExitStack() as stack:
+        for core in cores:
+            process = subprocess.Popen(
+                [sys.executable, "-S", "-c", code, str(core)], stdout=subprocess.PIPE, start_new_session=True
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            process.stdout.readline()
+        yield

@@ -51,7 +51,7 @@ def measure_step_time(
     if missing:
         trials = [_trial(settings, w, reference, device) for w in missing for device in range(devices)]
         samples: dict[str, list[float]] = {w.name: [] for w in missing}
-        busy: dict[str, float] = {}
+        busy: list[Record] = []
         for record in run(trials):
             if record.failure is not None or len(record.evaluations) < 2:
                 reason = record.failure.message if record.failure else record.outcome
@@ -61,7 +61,7 @@ def measure_step_time(
                 )
             samples[record.workload] += _seconds_per_step(record)
             if record.busy:
-                busy[record.workload] = max(record.contention_share or 0.0, busy.get(record.workload, 0.0))
+                busy.append(record)
         store.add(fingerprint, {_key(w, reference): samples[w.name] for w in missing})
         if busy:
             warn(_warning(busy, settings.results))
@@ -69,11 +69,18 @@ def measure_step_time(
     return known
 
 
-def _warning(busy: Mapping[str, float], results: Path) -> str:
+def _warning(busy: Sequence[Record], results: Path) -> str:
+    worst = max(record.contention_share or 0.0 for record in busy)
+    if any(record.waited_s is None for record in busy):
+        effect = "so that budgets there are too long"
+    else:
+        effect = (
+            "which is off its clock; for what shared caches and a lower turbo cost budgets may be a little long"
+        )
     return (
-        f"warning: the reference was timed while other work took {max(busy.values()):.0%} of a core (on "
-        f"{', '.join(sorted(busy))}), so that budgets there are too long; to time it again, end other programs, "
-        f"delete {results / 'calibration.json'} and type the same command"
+        f"warning: the reference was timed while other work took {worst:.0%} of a core (on "
+        f"{', '.join(sorted({record.workload for record in busy}))}), {effect}; to time it again, end other "
+        f"programs, delete {results / 'calibration.json'} and type the same command"
     )
 
 

@@ -8,7 +8,12 @@ from scoring.records import Outcome, Record
 def describe(record: Record) -> str:
     """How a trial ended, in a few words, and whether its time is to be trusted."""
     counts = record.busy and record.target is not None  # without a target, steps are what is wanted
-    return _ending(record) + (f"; other work took {record.contention_share:.0%} of its core" if counts else "")
+    return _ending(record) + (f"; {_shared(record)}" if counts else "")
+
+
+def _shared(record: Record) -> str:
+    took = f"other work took {record.contention_share:.0%} of its core"
+    return took if record.waited_s is None else f"{took}, which is off its clock"
 
 
 def _ending(record: Record) -> str:

@@ -39,6 +39,7 @@ from harness.trial.referee import run_trial
 from pacer.errors import PacerError
 from scoring.records import Record
 from scoring.records.layout import SINGLE
+from scoring.records.protocol import Account
 from submissions.registry import SubmissionRef
 from workloads.base import Workload
 
@@ -151,8 +152,9 @@ def _run(trial: Trial, device: Device) -> Record:
 
 
 def _step_time(record: Record) -> tuple[float, float]:
-    """Seconds per step from a trial's first evaluation to its last, and the share of them outside the model and the
-    optimizer. Raises PerfError where the trial was evaluated less than twice or reported no times."""
+    """Seconds of the wall per step from a trial's first evaluation to its last, as a bare loop is timed, and the
+    share of them outside the model and the optimizer. Raises PerfError where the trial was evaluated less than
+    twice or reported no times."""
     seconds, count, inside = 0.0, 0, 0.0
     for before, after in pairwise(record.evaluations):
         if after.train_loss is None:
@@ -165,7 +167,15 @@ def _step_time(record: Record) -> tuple[float, float]:
         raise PerfError(
             f"{record.workload}: the reference's trial ended after {len(record.evaluations)} evaluations"
         )
+    seconds += _others_s(record)
     return seconds / count, 1 - inside / seconds
+
+
+def _others_s(record: Record) -> float:
+    """What came off a trial's clock after its first evaluation."""
+    accounts = [account for account, _ in record.ledger]
+    first = accounts.index(Account.EVALUATION) if Account.EVALUATION in accounts else 0
+    return sum(seconds for account, seconds in record.ledger[first:] if account == Account.OTHERS)
 
 
 def _interrupted(trial: Trial, device: Device) -> Record:

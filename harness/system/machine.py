@@ -76,19 +76,34 @@ def usable_cores() -> tuple[int, ...]:
     return tuple(chosen.values())
 
 
-def core_worked_s(core: int) -> float | None:
-    """Seconds that a core, with all its hardware threads, has worked since the machine started, for whomever; those
-    that a hypervisor took from it count. In ticks of 10 ms as a rule. None where the system does not say.
+@dataclass(frozen=True, kw_only=True)
+class CoreTime:
+    """What a core did since the machine started, in seconds that are counted in ticks of 10 ms as a rule.
+
+    `busy_s` it worked, for whomever; for `stolen_s` it had work, and a hypervisor had it; `beside_s` are both, of
+    the other hardware threads that share the core.
     """
-    names = {f"cpu{number}" for number in _threads(core)}
-    worked = 0
+
+    busy_s: float
+    stolen_s: float = 0.0
+    beside_s: float = 0.0
+
+
+def core_time(core: int) -> CoreTime | None:
+    """What a core, by the number of one of its logical CPUs, did so far; None where the system does not say."""
+    counted: dict[str, tuple[int, int]] = {}
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/stat").read_text().splitlines():
             name, *ticks = line.split()
-            if name in names:
+            if name.startswith("cpu"):
                 user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, ticks[:8])
-                worked += user + nice + system + interrupts + soft_interrupts + stolen
-    return worked / os.sysconf("SC_CLK_TCK") if worked else None
+                counted[name] = user + nice + system + interrupts + soft_interrupts, stolen
+    if f"cpu{core}" not in counted:
+        return None
+    busy, stolen = counted[f"cpu{core}"]
+    beside = sum(sum(counted.get(f"cpu{number}", ())) for number in _threads(core) - {core})
+    second = os.sysconf("SC_CLK_TCK")
+    return CoreTime(busy_s=busy / second, stolen_s=stolen / second, beside_s=beside / second)
 
 
 @functools.cache

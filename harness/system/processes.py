@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -53,11 +54,22 @@ def children(pid: int) -> set[int]:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class CoreUse:
+    """What processes had of the cores so far: for `worked_s` they worked, and for `waited_s` each of their threads
+    could have, added up, and none did; None where the system does not say."""
+
+    worked_s: float
+    waited_s: float | None
+
+
 class ProcessTree:
     """All processes below, and with, the one of a number, which may lead a group."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
+        self._waits_ns: dict[int, int] = {}
+        self._waited_ns = 0
 
     def stop(self) -> None:
         """Stops every process by the kernel; returns once all threads of all of them stand still.
@@ -94,15 +106,21 @@ class ProcessTree:
         """Seconds of processor time that they have used, those that have ended not counted."""
         return sum(_cpu_s(pid) for pid in self._all())
 
-    def worked_s(self) -> float:
-        """Seconds of processor time that they have used, and those of theirs that ended and were waited for; in
-        ticks."""
-        total = 0.0
-        for pid in self._all():
-            with contextlib.suppress(psutil.Error):
-                times = psutil.Process(pid).cpu_times()
-                total += times.user + times.system + times.children_user + times.children_system
-        return total
+    def core_use(self) -> CoreUse:
+        """What they, and those of theirs that ended, had of the cores.
+
+        The wait of a thread that ended counts up to the last time that this was asked.
+        """
+        pids = list(self._all())
+        worked_s = sum(_cpu_s(pid) + _reaped_s(pid) for pid in pids)
+        if own_wait_s() is None:
+            return CoreUse(worked_s=worked_s, waited_s=None)
+        waits = {thread: wait for pid in pids for thread, wait in _waits_ns(pid)}
+        for thread, wait in waits.items():
+            before = self._waits_ns.get(thread, 0)
+            self._waited_ns += wait - before if wait >= before else wait  # its number may have been another's
+        self._waits_ns = waits
+        return CoreUse(worked_s=worked_s, waited_s=self._waited_ns / 1e9)
 
     def _signal_group(self, number: signal.Signals) -> None:
         """Signals the whole group at once: none of it can start another meanwhile."""
@@ -142,6 +160,38 @@ def _cpu_s(pid: int) -> float:
     with contextlib.suppress(psutil.Error):
         times = psutil.Process(pid).cpu_times()
         return times.user + times.system
+    return 0.0
+
+
+def own_wait_s() -> float | None:
+    """Seconds for which the thread that asks could have run and did not get a core; None where the system does not
+    say."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, ValueError):
+            _, wait, turns = map(int, Path("/proc/thread-self/schedstat").read_text().split())
+            return wait / 1e9 if turns else None  # all is 0 where the kernel keeps no account
+    return None
+
+
+def _waits_ns(pid: int) -> Iterator[tuple[int, int]]:
+    """The threads of a process by number, and the nanoseconds that each has waited for a core."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                yield int(thread), int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_bytes().split()[1])
+
+
+def _reaped_s(pid: int) -> float:
+    """Seconds of processor time of those of its children, and theirs, that ended and were waited for; in ticks."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            # As in _stands_still; the 16th and 17th field of the whole.
+            user, system = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[13:15]
+            return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return 0.0
+    with contextlib.suppress(psutil.Error):
+        times = psutil.Process(pid).cpu_times()
+        return times.children_user + times.children_system
     return 0.0
 
 

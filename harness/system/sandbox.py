@@ -13,6 +13,7 @@ import fcntl
 import os
 import platform
 import resource
+import signal
 import socket
 import struct
 import sys
@@ -34,8 +35,7 @@ if sys.platform == "linux":
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # of linux/sched.h
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40  # of linux/sockios.h and linux/if.h
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2  # of linux/prctl.h and linux/seccomp.h
-_SETS_AFFINITY = {"x86_64": (0xC000003E, 203), "aarch64": (0xC00000B7, 122)}
-"""What Linux calls an architecture in audits, and the number of sched_setaffinity there."""
+_CLONE_PARENT, _CLONE_NEWPID, _PR_SET_CHILD_SUBREAPER = 0x8000, 0x20000000, 36  # of the same two files
 
 _SCOPES_SINCE = 6
 _NETWORK_SINCE = 4
@@ -66,6 +66,29 @@ EXPLAINED = {
     Guard.NETWORK: "the network",
 }
 """What it is that each guard keeps a player from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Calls:
+    """What Linux calls an architecture in audits, and the numbers of some system calls there."""
+
+    architecture: int
+    sched_setaffinity: int
+    rt_sigaction: int
+    clone: int
+    prctl: int
+    unshare: int
+    clone3: int = 435
+
+
+_CALLS = {
+    "x86_64": _Calls(
+        architecture=0xC000003E, sched_setaffinity=203, rt_sigaction=13, clone=56, prctl=157, unshare=272
+    ),
+    "aarch64": _Calls(
+        architecture=0xC00000B7, sched_setaffinity=122, rt_sigaction=134, clone=220, prctl=167, unshare=97
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +162,7 @@ def enter(sandbox_spec: SandboxSpec, namespaces: Sequence[int] = ()) -> tuple[Gu
     # The kernel counts the threads of all players in a namespace together; the referee each player's processes.
     threads = limits.processes * sandbox_spec.players_here + (0 if counted_alone else _own_threads())
     guards = [Guard.NETWORK] if counted_alone else []
-    stays = _stay_on_core()
+    stays = _stay_on_core_and_counted()
     guards += [guard for guard in _confine(sandbox_spec) if stays or guard is not Guard.PROCESSES]
     if sandbox_spec.gpu is not None:
         memory = resource.RLIM_INFINITY  # CUDA reserves far more than it ever takes
@@ -256,22 +279,18 @@ def _gpu_files() -> list[Path]:
     return [*Path("/dev").glob("nvidia*"), *_existing(_DRIVER), *_existing(_CARDS)]
 
 
-def _stay_on_core() -> bool:
-    """Has the kernel refuse to move this process, and what it starts, to other cores; returns whether it does."""
-    if sys.platform != "linux" or platform.machine() not in _SETS_AFFINITY:
+def _stay_on_core_and_counted() -> bool:
+    """Has the kernel refuse to move this process, and what it starts, to other cores; returns whether it does.
+
+    The kernel refuses as well what would let a process leave those that descend from this one, or end without its
+    processor time being added to its parent's: else what it works would count as work for others, and come off the
+    clock. That is another parent than who starts it; one that adopts no orphans, or that has its children vanish
+    when they end, as who sets what SIGCHLD does may; and a space of process numbers, whose first takes all along.
+    """
+    if sys.platform != "linux" or platform.machine() not in _CALLS:
         return False
-    architecture, number = _SETS_AFFINITY[platform.machine()]
-    load, if_equal, if_above, answer = 0x20, 0x15, 0x35, 0x06  # of linux/bpf_common.h
-    refuse, allow = 0x00050000 | errno.EPERM, 0x7FFF0000
-    steps = (
-        (load, 0, 0, 4),  # the call's architecture
-        (if_equal, 0, 3, architecture),  # calls of another one have other numbers, and are refused
-        (load, 0, 0, 0),  # its number
-        (if_above, 1, 0, 0x40000000),  # so have those of x32
-        (if_equal, 0, 1, number),
-        (answer, 0, 0, refuse),
-        (answer, 0, 0, allow),
-    )
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    steps = _steps(_CALLS[platform.machine()])
     filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
     program = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(filters)))
     prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -280,6 +299,41 @@ def _stay_on_core() -> bool:
         prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
         and prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program), 0, 0) == 0
     )
+
+
+def _steps(calls: _Calls) -> list[tuple[int, int, int, int]]:
+    """The program that the kernel asks about each system call: of each step the code, how many steps to skip where
+    it holds and where it does not, and its number. All architectures here have the low half of a word first."""
+    load, if_equal, if_above, if_any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06  # of linux/bpf_common.h
+    errno_of, allow = 0x00050000, (answer, 0, 0, 0x7FFF0000)  # of linux/seccomp.h
+    refuse, unknown = (answer, 0, 0, errno_of | errno.EPERM), (answer, 0, 0, errno_of | errno.ENOSYS)
+    number, architecture, first, second_low, second_high = 0, 4, 16, 24, 28  # where it finds them
+    new_process = _CLONE_PARENT | _CLONE_NEWPID
+    return [
+        (load, 0, 0, architecture),
+        (if_equal, 1, 0, calls.architecture),
+        refuse,  # calls of another one have other numbers
+        (load, 0, 0, number),
+        (if_above, 0, 1, 0x40000000),
+        refuse,  # so have those of x32
+        (if_equal, 0, 1, calls.sched_setaffinity),
+        refuse,
+        (if_equal, 0, 1, calls.clone3),
+        unknown,  # what it is to do cannot be seen; the C library then calls clone
+        *((if_equal, 0, 4, calls.clone), (load, 0, 0, first), (if_any_bit, 0, 1, new_process), refuse, allow),
+        *((if_equal, 0, 4, calls.unshare), (load, 0, 0, first), (if_any_bit, 0, 1, _CLONE_NEWPID), refuse, allow),
+        *((if_equal, 0, 4, calls.prctl), (load, 0, 0, first), (if_equal, 0, 1, _PR_SET_CHILD_SUBREAPER)),
+        *(refuse, allow),
+        (if_equal, 0, 7, calls.rt_sigaction),
+        (load, 0, 0, first),
+        (if_equal, 0, 5, signal.SIGCHLD),
+        (load, 0, 0, second_low),  # where the new action lies; nowhere, if only the old one is asked for
+        (if_equal, 0, 2, 0),
+        (load, 0, 0, second_high),
+        (if_equal, 1, 0, 0),
+        refuse,
+        allow,
+    ]
 
 
 def _existing(paths: Sequence[str]) -> list[Path]:

@@ -41,6 +41,27 @@ class Stopwatch:
             self._entries += [(self._account, allowed_s), (account, excess)]
             self._since = moment
 
+    def relieve(self, seconds: float) -> float:
+        """Takes so many seconds off the clock, of those that it has run since it last stood or was relieved, and
+        books them to others. Returns how many it took, which are never more than those."""
+        if seconds <= 0:
+            return 0.0
+        if self._account in ON_CLOCK:
+            moment = self._now()
+            self._entries.append((self._account, moment - self._since))
+            self._since = moment
+        left_s = seconds
+        for index in range(len(self._entries) - 1, -1, -1):
+            account, spent_s = self._entries[index]
+            if account not in ON_CLOCK:
+                break
+            taken_s = min(left_s, spent_s)
+            self._entries[index] = (account, spent_s - taken_s)
+            left_s -= taken_s
+        if left_s < seconds:
+            self._entries.append((Account.OTHERS, seconds - left_s))
+        return seconds - left_s
+
     def submission_s(self) -> float:
         """Seconds on the submission's clock so far, the running interval included."""
         running = self._now() - self._since if self._account in ON_CLOCK else 0.0

@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 
 from harness.player.commands import Answer, Command
 from harness.player.messages import Configured, Confined, Loaded, Message, RendezvousReady
+from harness.system.processes import CoreUse
 from harness.trial.clock import wall_clock
 from pacer.errors import PacerError
 from scoring.records import Failure
@@ -103,9 +104,9 @@ class PlayerHandle(ABC):
         """Raises PlayerGone where it runs too many processes."""
 
     @property
-    def worked_s(self) -> float:
-        """Seconds of this machine's cores that it has used; in ticks."""
-        return 0.0
+    def core_use(self) -> CoreUse | None:
+        """What it had of this machine's cores so far, None for a player on another machine."""
+        return None
 
     @property
     def output(self) -> str | None:

@@ -28,6 +28,7 @@ from harness.player.messages import Failed, MessageError, Saved
 from harness.player.player import play
 from harness.player.spec import PlayerSpec
 from harness.system import processes, sandbox
+from harness.system.processes import CoreUse
 from harness.trial.player_handle import EXIT, Channel, MeasurementInvalid, PlayerGone, PlayerHandle
 from scoring.records import Failure
 from workloads.datasets.base import split_files
@@ -127,8 +128,8 @@ class PlayerProcess(PlayerHandle):
         return [self._connection, self._process.sentinel]
 
     @property
-    def worked_s(self) -> float:
-        return self._tree.worked_s()
+    def core_use(self) -> CoreUse:
+        return self._tree.core_use()
 
     @property
     def output(self) -> str | None:

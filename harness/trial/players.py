@@ -25,6 +25,7 @@ from harness.player.messages import Confined, EvalReady, Loaded, Message, Rendez
 from harness.player.rank_group import RankLost
 from harness.player.spec import PlayerSpec
 from harness.protocol.trial import Trial
+from harness.system.processes import CoreUse
 from harness.trial.clock import wall_clock
 from harness.trial.player_handle import LOAD_TIMEOUT_S, MeasurementInvalid, PlayerGone, PlayerHandle, ready_among
 from harness.trial.player_process import PlayerProcess
@@ -143,9 +144,9 @@ class Players:
         return messages[0]
 
     @property
-    def worked_s(self) -> float:
-        """Seconds of this machine's cores that they have used; in ticks."""
-        return sum(player.worked_s for player in self._all)
+    def core_uses(self) -> tuple[CoreUse | None, ...]:
+        """What each had of this machine's cores so far, None for those on other machines."""
+        return tuple(player.core_use for player in self._all)
 
     def behind(self) -> str:
         """A name for those that keep the trial waiting, to begin a sentence with; empty where there is but one."""

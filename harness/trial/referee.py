@@ -48,6 +48,7 @@ from scoring.records.protocol import Account
 from workloads.base import Precision
 
 _CPU = torch.device("cpu")
+_LEAST_WAIT_S = 0.005
 
 
 def run_trial(
@@ -89,7 +90,7 @@ def run_trial(
                 trial=trial,
                 evaluator=Evaluator.of(workload, folder, weights, pool),
                 players=players,
-                contention=CoreContention(own_devices, lambda: players.worked_s),
+                contention=CoreContention(own_devices, lambda: players.core_uses),
                 resumption=resumption,
                 state=state,
             )
@@ -126,13 +127,15 @@ class Referee:
         try:
             return self._load() or self._train(self._set_up())
         except Overrun as overrun:
-            return overrun.ended
+            ended = overrun.ended
         except PlayerGone as gone:
-            return ending.broke(gone.failure)
+            ended = ending.broke(gone.failure)
         except (MemoryError, RuntimeError) as error:
             if not devices.ran_out_of_memory(error):
                 raise
-            return ending.broke(Failure(hook="evaluation", kind=devices.OUT_OF_MEMORY, message=str(error)))
+            ended = ending.broke(Failure(hook="evaluation", kind=devices.OUT_OF_MEMORY, message=str(error)))
+        self.state.watch.relieve(self.contention.clock_stands())  # it may have run until now
+        return ended
 
     def _load(self) -> Ended | None:
         """Waits until the submission is loaded, off its clock; returns how the trial ends if it does so before it
@@ -166,11 +169,12 @@ class Referee:
         self._await("configure")
         players.expect(Configured)
         if saved is not None:
-            self.resumption.restore(saved, players, evaluator.weights, state)
+            self.resumption.restore(saved, players, evaluator.weights, state, self.contention)
             self.contention.resume(state.contention_s)
             self.contention.clock_runs()
-        due = self._next_evaluation(state.watch.submission_s())
-        self._let_train(due)
+        time_s = state.watch.submission_s() - self.contention.relief_s()
+        due = self._next_evaluation(time_s)
+        self._let_train(due, time_s)
         return due
 
     def _train(self, due: NextEvaluation) -> Ended:
@@ -178,7 +182,7 @@ class Referee:
         players, state, watch = self.players, self.state, self.state.watch
         while True:
             # ---- The clock runs: the players train.
-            asked = not players.ready_within(due.ask_at_s - watch.submission_s())
+            asked = not self._ready_within(due.ask_at_s - watch.submission_s())
             if asked:
                 players.send(AskForEvaluation())
                 self._await("update")
@@ -186,10 +190,8 @@ class Referee:
             players.send(Freeze())
 
             # ---- The clock stands still: nothing of a player can run.
-            watch.switch(Account.EVALUATION)
+            self._stand(Account.EVALUATION)
             time_s = watch.submission_s()
-            self.contention.clock_stands()
-            state.contention_s = self.contention.taken_s
             _must_be_due(ready, due, asked, state.evaluations)
             players.send(FetchWeights())
             _must_agree(self.evaluator.weights.gather())
@@ -211,24 +213,48 @@ class Referee:
             if save:
                 self._await("after_eval")
                 players.expect(Saving)
-                self.resumption.save(players, self.evaluator.weights, state)  # the clock stands while it copies
-                self._let_train(due)
+                self._stand(Account.CHECKPOINT)  # while it copies
+                self.resumption.save(players, self.evaluator.weights, state, self.contention)
+                self.contention.clock_runs()
+                self._let_train(due, watch.submission_s())
 
-    def _let_train(self, due: NextEvaluation) -> None:
-        """Has players that wait train until an evaluation is due."""
+    def _stand(self, account: Account) -> None:
+        """The clock stands, and time is booked to an account off it; what the players waited for others while it
+        ran comes off it, too."""
+        state = self.state
+        state.watch.switch(account)
+        waited_s = state.watch.relieve(self.contention.clock_stands())
+        state.contention_s = self.contention.taken_s
+        if self.contention.relieves:
+            state.waited_s = (state.waited_s or 0.0) + waited_s
+
+    def _let_train(self, due: NextEvaluation, time_s: float) -> None:
+        """Has players that wait train until an evaluation is due; their clock shows this time."""
         # The clock runs before there is leave to train: who has that may run before this process does again.
         self.state.watch.switch(Account.TRAINING)
-        self.players.send(Continue(submission_s=self.state.watch.submission_s(), eval_step=due.step))
+        self.players.send(Continue(submission_s=time_s, eval_step=due.step))
 
     def _next_evaluation(self, time_s: float) -> NextEvaluation:
         return self.trial.ending.next_evaluation(self.state.last_step, time_s, self.trial.limits.stall_s)
 
     def _await(self, hook: str) -> None:
         """Waits until the players have returned from a hook. Raises Overrun where that takes them too long."""
-        time_s = self.state.watch.submission_s()
+        relief_s = self.contention.relief_s()
+        time_s = max(0.0, self.state.watch.submission_s() - relief_s)
         allowed_s = self.trial.ending.patience_s(time_s, self.trial.limits.stall_s)
-        if not self.players.ready_within(allowed_s):
+        if not self._ready_within(allowed_s, relief_s):
             raise Overrun(hook, allowed_s, self.players.behind())
+
+    def _ready_within(self, seconds: float, relief_s: float = 0.0) -> bool:
+        """Waits until the players are ready, for so many seconds of the submission's clock at most. `relief_s` of
+        the running stretch are off that already."""
+        while not self.players.ready_within(seconds):
+            # So much has gone by on the wall; what of it went to others is still to come.
+            known_s = self.contention.relief_s()
+            seconds, relief_s = known_s - relief_s, known_s
+            if seconds < _LEAST_WAIT_S:
+                return False
+        return True
 
 
 def _must_be_due(ready: EvalReady, due: NextEvaluation, asked: bool, before: Sequence[Evaluation]) -> None:

@@ -13,6 +13,7 @@ from harness.trial import checkpoints
 from harness.trial.checkpoint_store import CheckpointStore
 from harness.trial.checkpoints import Checkpoint
 from harness.trial.clock import wall_clock
+from harness.trial.contention import CoreContention
 from harness.trial.player_handle import LOAD_TIMEOUT_S, PlayerGone
 from harness.trial.players import Players
 from harness.trial.state import TrialState, identity
@@ -46,11 +47,13 @@ class Resumption:
         """Whether the trial is to be saved now."""
         return self._path is not None and wall_clock() - self._saved_at >= self._every_s
 
-    def save(self, players: Players, weights: Weights, state: TrialState) -> None:
+    def save(self, players: Players, weights: Weights, state: TrialState, contention: CoreContention) -> None:
         """Writes a checkpoint while the clock stands; what the player takes beyond mere copying is on the clock."""
         state.watch.switch(Account.CHECKPOINT)
+        contention.clock_runs()
         states = players.states(_LARGEST_BYTES + _LARGEST_WEIGHTS * weights.nbytes)
-        state.watch.overdrawn(_COPY_GRACE_S + _copying_s(states or (), weights), Account.TRAINING)
+        allowed_s = _COPY_GRACE_S + _copying_s(states or (), weights) + contention.relief_s()
+        state.watch.overdrawn(allowed_s, Account.TRAINING)
         state.watch.switch(Account.CHECKPOINT)
         self._saved_at = wall_clock()
         if states is None or self._path is None:
@@ -60,11 +63,13 @@ class Resumption:
         with contextlib.suppress(OSError):  # a trial that cannot be saved can still be run
             checkpoints.save(self._path, self._identity, checkpoint, self._store)
 
-    def restore(self, saved: Checkpoint, players: Players, weights: Weights, state: TrialState) -> None:
+    def restore(
+        self, saved: Checkpoint, players: Players, weights: Weights, state: TrialState, contention: CoreContention
+    ) -> None:
         """Brings configured players, the weights and the ledger to where a checkpoint was made.
 
-        What the player takes beyond setting itself up again and reading its state is on the clock. Raises
-        PlayerGone where it cannot read it.
+        What the player takes beyond setting itself up again and reading its state is on the clock; `contention`
+        has measured since it began to. Raises PlayerGone where it cannot read it.
         """
         players.send(Continue(submission_s=0.0, eval_step=None, resume=True))
         players.restore(saved.players)
@@ -73,7 +78,7 @@ class Resumption:
             raise PlayerGone(Failure(hook="load_state_dict", kind="Timeout", message=message))
         players.expect(Restored)
         setup_s = sum(seconds for account, seconds in saved.facts["ledger"] if account == Account.SETUP)
-        allowed_s = _RESTORE_GRACE_S + setup_s + _copying_s(saved.players, weights)
+        allowed_s = _RESTORE_GRACE_S + setup_s + _copying_s(saved.players, weights) + contention.relief_s()
         state.watch.overdrawn(allowed_s, Account.TRAINING)
         for held, kept in zip(weights.held, saved.weights, strict=True):
             held.copy_(kept)

@@ -28,6 +28,7 @@ class Facts(TypedDict):
     state_bytes: int | None
     resumed: int
     contention_s: float | None
+    waited_s: float | None
     started: float
     clock_started: float
     wall_s: float
@@ -46,6 +47,7 @@ class TrialState:
     guards: tuple[str, ...] = ()
     resumed: int = 0
     contention_s: float | None = None
+    waited_s: float | None = None
     started: float = field(default_factory=time.time)
     wall_before_s: float = 0.0
     wall_from: float = field(default_factory=wall_clock)
@@ -84,6 +86,7 @@ class TrialState:
             "state_bytes": self.state_bytes,
             "resumed": self.resumed,
             "contention_s": self.contention_s,
+            "waited_s": self.waited_s,
             "started": self.started,
             "clock_started": self.clock_started,
             "wall_s": self.wall_s,
@@ -96,7 +99,7 @@ class TrialState:
         self.state_bytes = facts["state_bytes"]
         self.started, self.clock_started = facts["started"], facts["clock_started"]
         self.resumed = facts["resumed"] + 1
-        self.contention_s = facts["contention_s"]
+        self.contention_s, self.waited_s = facts["contention_s"], facts["waited_s"]
         self.wall_before_s = facts["wall_s"]
         self.watch.resume(facts["ledger"])
 
@@ -150,6 +153,7 @@ class TrialState:
             guards=self.guards,
             resumed=self.resumed,
             contention_s=self.contention_s,
+            waited_s=self.waited_s,
             devices=trial.layout.devices,
             machines=trial.layout.machines,
             compiled=trial.layout.compiled,

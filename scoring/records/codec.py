@@ -26,8 +26,8 @@ DIGITS = 32
 """Hexadecimal digits of a digest."""
 
 _OMITTED: Mapping[str, object] = {
-    "contention_s": None, "skipped": 0, "curve": None, "devices": 1, "machines": 1, "compiled": False,
-    "horizon": 1.0, "batch": 1.0,
+    "contention_s": None, "waited_s": None, "skipped": 0, "curve": None, "devices": 1, "machines": 1,
+    "compiled": False, "horizon": 1.0, "batch": 1.0,
 }  # fmt: skip
 """What a line leaves out where it is at this value, as most records are."""
 
@@ -167,7 +167,7 @@ def _default(each: Field[Any]) -> Any:
 
 _Ledger = tuple[tuple[str, float], ...]
 _Columns = list[list[float | None]]
-_NAMES: Mapping[int, Mapping[str, str]] = {1: NAMES_IN_1, 2: {}, SCHEMA: {}}
+_NAMES: Mapping[int, Mapping[str, str]] = {1: NAMES_IN_1, 2: {}, 3: {}, SCHEMA: {}}
 _LINES = {schema: msgspec.json.Decoder(_line_type(_Ledger, names)) for schema, names in _NAMES.items()}
 _BRIEFS = {schema: msgspec.json.Decoder(_line_type(msgspec.Raw, names)) for schema, names in _NAMES.items()}
 

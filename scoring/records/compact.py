@@ -53,6 +53,7 @@ def compact(record: Record) -> Record:
         ledger=ledger,
         failure=failure,
         contention_s=None if record.contention_s is None else round(record.contention_s, _TIME_DIGITS),
+        waited_s=None if record.waited_s is None else round(record.waited_s, _TIME_DIGITS),
         budget_s=round(record.budget_s, _TIME_DIGITS),
         evaluation_period_s=round(record.evaluation_period_s, _TIME_DIGITS),
         wall_s=round(record.wall_s, _TIME_DIGITS),

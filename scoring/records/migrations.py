@@ -47,5 +47,10 @@ def _from_2(fields: Fields) -> Fields:
     return fields
 
 
-MIGRATIONS: Mapping[int, Callable[[Fields], Fields]] = {1: _from_1, 2: _from_2}
+def _from_3(fields: Fields) -> Fields:
+    """Every clock was the wall's."""
+    return fields
+
+
+MIGRATIONS: Mapping[int, Callable[[Fields], Fields]] = {1: _from_1, 2: _from_2, 3: _from_3}
 """By the schema that a line has: what makes its fields those of the next one."""

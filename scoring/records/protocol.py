@@ -28,6 +28,7 @@ class Account(StrEnum):
     START = "start"  # the player starts, warms up the workload's own code, loads the submission and its checkpoint
     SETUP = "setup"  # configure
     TRAINING = "training"  # everything else that the submission does
+    OTHERS = "others"  # the submission could have gone on, and its cores worked for other processes
     PAUSED = "paused"  # the player is being stopped or continued
     EVALUATION = "evaluation"
     CHECKPOINT = "checkpoint"

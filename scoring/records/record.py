@@ -14,7 +14,7 @@ from scoring.records.key import TrialKey
 from scoring.records.layout import Layout
 from scoring.records.protocol import ON_CLOCK
 
-SCHEMA = 3
+SCHEMA = 4
 """The version of a record's fields. Whoever adds, renames or drops one raises it and adds to migrations.py."""
 
 
@@ -74,7 +74,8 @@ class Record:
     model's; `state_bytes` is what the submission keeps beside them, at the first evaluation. `guards` names what
     the kernel kept the submission from, none where it could do as it liked, None where that is not known; `resumed`
     counts how often the trial went on from a checkpoint. `contention_s` are the seconds that its cores, on average,
-    worked for others while its clock ran, up to the last evaluation; None where that is not known. `skipped`
+    worked for others while its clock ran, up to the last evaluation; None where that is not known. `waited_s` of
+    these came off its clock, as it could have gone on meanwhile; None where its clock is the wall's. `skipped`
     evaluations came before those that are here, in an archive. `curve` is the learning curve where evaluations are
     left out. `devices`, `machines`, `compiled`, `horizon`, `batch`: its layout. `step_hint` is that at its horizon.
     """
@@ -118,6 +119,7 @@ class Record:
     guards: tuple[str, ...] | None = None
     resumed: int = 0
     contention_s: float | None = None
+    waited_s: float | None = None
     skipped: int = 0
     curve: Curve | None = None
     devices: int = 1
@@ -171,14 +173,16 @@ class Record:
 
     @property
     def contention_share(self) -> float | None:
-        """What others took of its cores' time, as a share of the time at its last evaluation; None for unknown."""
+        """What others took of its cores' time, as a share of the wall's time while its clock ran, up to its last
+        evaluation; None for unknown."""
         if self.contention_s is None or not self.evaluations or not self.evaluations[-1].time_s:
             return None
-        return self.contention_s / self.evaluations[-1].time_s
+        return self.contention_s / (self.evaluations[-1].time_s + (self.waited_s or 0.0))
 
     @property
     def busy(self) -> bool:
-        """Whether others took so much of its cores' time that it tells little of the submission."""
+        """Whether others took so much of its cores' time that its own tells less of the submission: by the wall's
+        clock all of that is in it, and by the cores' what caches and a lower turbo cost."""
         return (self.contention_share or 0.0) > CONTENTION_SHARE and (self.contention_s or 0.0) > _NOISE_S
 
     @property

@@ -106,6 +106,58 @@ def test_time_is_overdrawn_once() -> None:
     assert watch.ledger() == (("checkpoint", 2.0), ("training", 1.0), ("checkpoint", 0.0))
 
 
+def relieved(*accounts: Account, by_s: float) -> Stopwatch:
+    """A second on each account, and the last one running for a second still; then that comes off."""
+    now = FakeTime()
+    watch = Stopwatch(Account.START, now)
+    for account in accounts:
+        watch.switch(account)
+        now.now += 1.0
+    taken_s = watch.relieve(by_s)
+    booked = watch.ledger()
+    assert sum(seconds for account, seconds in booked if account == "others") == pytest.approx(taken_s)
+    assert sum(seconds for _, seconds in booked) == pytest.approx(now.now - 100.0)
+    return watch
+
+
+def test_what_the_cores_worked_for_others_comes_off_the_clock_and_stays_in_the_ledger() -> None:
+    watch = relieved(Account.TRAINING, Account.EVALUATION, by_s=0.25)
+    expected = (("start", 0.0), ("training", 0.75), ("others", 0.25), ("evaluation", 1.0))
+    assert watch.ledger() == expected
+    assert watch.submission_s() == 0.75
+
+
+def test_a_clock_that_runs_is_relieved_too() -> None:
+    watch = relieved(Account.TRAINING, by_s=0.25)
+    assert watch.ledger() == (("start", 0.0), ("training", 0.75), ("others", 0.25), ("training", 0.0))
+    assert watch.submission_s() == 0.75
+
+
+@pytest.mark.parametrize(
+    ("by_s", "setup_s", "training_s"), [(0.5, 1.0, 0.5), (1.0, 1.0, 0.0), (1.5, 0.5, 0.0), (9.0, 0.0, 0.0)]
+)
+def test_it_is_relieved_of_what_it_ran_since_it_stood_and_of_no_more(
+    by_s: float, setup_s: float, training_s: float
+) -> None:
+    """From the end: set-up and training are one stretch, in which the training is the longer part."""
+    watch = relieved(Account.TRAINING, Account.PAUSED, Account.SETUP, Account.TRAINING, Account.LOGGING, by_s=by_s)
+    assert watch.ledger()[1:5] == (("training", 1.0), ("paused", 1.0), ("setup", setup_s), ("training", training_s))
+    assert watch.ledger()[5] == ("others", min(by_s, 2.0))
+    assert watch.submission_s() == 1.0 + setup_s + training_s
+
+
+def test_a_stretch_is_relieved_once() -> None:
+    watch = relieved(Account.TRAINING, Account.PAUSED, by_s=0.25)
+    assert watch.relieve(0.5) == 0.0
+    assert watch.submission_s() == 0.75
+
+
+@pytest.mark.parametrize("by_s", [0.0, -1.0])
+def test_no_relief_leaves_no_trace(by_s: float) -> None:
+    watch = relieved(Account.TRAINING, Account.PAUSED, by_s=by_s)
+    assert watch.ledger() == (("start", 0.0), ("training", 1.0), ("paused", 1.0))
+
+
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize(("wall_s", "apart_s"), [(1.0, CLOCK_GRACE_S), (100.0, 100.0 * CLOCK_TOLERANCE)])
 def test_a_ledger_may_miss_a_hundredth_or_a_moment(sign: int, wall_s: float, apart_s: float) -> None:

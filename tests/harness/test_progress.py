@@ -40,6 +40,8 @@ def test_a_trial_that_was_not_run_says_why() -> None:
 def test_a_time_taken_beside_other_work_is_described_as_such() -> None:
     calm = record(time=10.0, contention_s=0.5)
     assert describe(replace(calm, contention_s=4.0)) == f"{describe(calm)}; other work took 40% of its core"
+    off = replace(calm, contention_s=10.0, waited_s=10.0)
+    assert describe(off) == f"{describe(calm)}; other work took 50% of its core, which is off its clock"
 
 
 WORKLOADS = registry.suite("smoke")[:2]

@@ -160,16 +160,28 @@ class FakeEvaluator:
 
 @dataclass
 class FakeContention:
-    """Notes when it was told that the clock runs."""
+    """Notes when it was told that the clock runs. Others have a `share` of the core, for which the player waits."""
 
     players: FakePlayers
     taken_s: float | None = 0.125
+    share: float | None = None
+    since: float | None = None
+
+    @property
+    def relieves(self) -> bool:
+        return self.share is not None
 
     def clock_runs(self) -> None:
         self.players.note("contention runs")
+        self.since = self.players.now.now
 
-    def clock_stands(self) -> None:
+    def relief_s(self) -> float:
+        return 0.0 if self.since is None else (self.share or 0.0) * (self.players.now.now - self.since)
+
+    def clock_stands(self) -> float:
         self.players.note("contention stands")
+        relief_s, self.since = self.relief_s(), None
+        return relief_s
 
 
 @dataclass
@@ -181,7 +193,8 @@ class FakeResumption:
     saved: None = None
     saves: int = 0
 
-    def save(self, players: FakePlayers, weights: object, state: TrialState) -> None:
+    def save(self, players: FakePlayers, weights: object, state: TrialState, contention: FakeContention) -> None:
+        assert contention.since is None, "the clock stands"
         state.watch.switch(Account.CHECKPOINT)
         self.now.now += 3.0
         self.saves += 1
@@ -198,6 +211,7 @@ class Rig:
         self.state = TrialState(Stopwatch(Account.START, self.now))
         self.players = FakePlayers(self.now, self.state.watch)
         self.evaluator = FakeEvaluator(self.now, self.players, workload, [0.5])
+        self.contention = FakeContention(self.players)
         self.resumption = FakeResumption(self.now)
 
     def conduct(self, ending: EverySteps | AtSteps) -> Ended:
@@ -205,7 +219,7 @@ class Rig:
             trial=replace(self.trial, ending=ending),
             evaluator=self.evaluator,
             players=self.players,
-            contention=FakeContention(self.players),
+            contention=self.contention,
             resumption=self.resumption,
             state=self.state,
         )
@@ -328,6 +342,63 @@ def test_saving_is_off_the_clock_and_training_goes_on_before_there_is_leave_to(r
     ]
     assert [told.eval_step for told in rig.players.told] == [4, 8, 8, 12, 12]
     assert [told.save for told in rig.players.told] == [False, True, False, True, False]
+
+
+# ---- A core that works for others.
+
+
+def booked_s(rig: Rig, account: Account) -> float:
+    return sum(seconds for name, seconds in rig.state.watch.ledger() if name == account)
+
+
+def test_what_others_had_of_the_core_is_on_no_clock(rig: Rig) -> None:
+    """They have half of it, so that each step takes half as long by the clock."""
+    rig.contention.share = 0.5
+    rig.conduct(STEPS)
+    alone = [CONFIGURE_S + 0.001 + STEP_S * step for step in (4, 8, 10)]
+    assert rig.times == pytest.approx([time_s / 2 for time_s in alone], abs=1e-3)
+    assert [told.submission_s for told in rig.players.told] == pytest.approx(
+        [CONFIGURE_S / 2, *rig.times[:2]], abs=1e-3
+    )
+    assert rig.state.waited_s == pytest.approx(rig.times[-1], abs=1e-3)
+    assert booked_s(rig, Account.OTHERS) == pytest.approx(rig.state.waited_s)
+    assert sum(seconds for _, seconds in rig.state.watch.ledger()) == pytest.approx(rig.now.now - 100.0)
+
+
+def test_by_the_clock_of_the_wall_nothing_is_known_to_come_off(rig: Rig) -> None:
+    rig.conduct(STEPS)
+    assert rig.state.waited_s is None
+    assert booked_s(rig, Account.OTHERS) == 0.0
+
+
+@pytest.mark.parametrize("saves", [False, True])
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_budget_is_waited_for_until_it_is_spent_by_the_clock(share: float, saves: bool, rig: Rig) -> None:
+    """So that a trial makes as many steps as its core had time for."""
+    rig.contention.share = share
+    rig.resumption.is_due = saves
+    assert rig.conduct(replace(GRID, every=8)) == Ended(Outcome.BUDGET)
+    assert rig.times[-1] == pytest.approx(5.0, abs=0.01 + STEP_S)
+    turns = rig.steps[-1] + rig.resumption.saves  # a player that saves takes as long as a step for it
+    assert turns == pytest.approx((5.0 / (1 - share) - CONFIGURE_S) / STEP_S, abs=4)
+
+
+@pytest.mark.parametrize("hook", ["configure", "update", "after_eval"])
+def test_a_hook_has_its_time_by_the_clock(hook: str, rig: Rig) -> None:
+    rig.contention.share = 0.5
+    rig.players.hangs = hook
+    rig.resumption.is_due = hook == "after_eval"
+    ended = rig.conduct(GRID)
+    assert (ended.outcome, ended.failure.hook, ended.failure.kind) == (Outcome.BUDGET, hook, "Overrun")
+    assert rig.state.watch.submission_s() == pytest.approx(6.0, abs=0.01)
+    assert booked_s(rig, Account.OTHERS) == pytest.approx(6.0, abs=0.01)
+
+
+def test_a_player_that_breaks_has_waited_until_then(rig: Rig) -> None:
+    rig.contention.share = 0.5
+    rig.players.steps = lambda made: {"step": 3} if made == 3 else {}
+    assert rig.conduct(STEPS).outcome is Outcome.ERROR
+    assert rig.state.watch.submission_s() == pytest.approx((CONFIGURE_S + 3 * STEP_S) / 2, abs=1e-3)
 
 
 # ---- Endings.

@@ -91,7 +91,7 @@ def test_a_trial_goes_on_from_the_facts_of_its_checkpoint(wall: FakeTime) -> Non
     for clock in (now, wall):
         clock.now += 6.0
     state.note(READY, 6.0, EvalResult(None, {"more": None}))
-    state.contention_s, state.clock_started = 0.5, 12.0
+    state.contention_s, state.waited_s, state.clock_started = 0.5, 0.25, 12.0
     facts = json.loads(json.dumps(state.facts()))
     for clock in (now, wall):
         clock.now += 1000.0
@@ -100,7 +100,8 @@ def test_a_trial_goes_on_from_the_facts_of_its_checkpoint(wall: FakeTime) -> Non
         clock.now += 1.0
     later.resume(facts)
     assert later.evaluations == state.evaluations
-    assert (later.last_step, later.state_bytes, later.contention_s) == (4, 32, 0.5)
+    assert (later.last_step, later.state_bytes) == (4, 32)
+    assert (later.contention_s, later.waited_s) == (0.5, 0.25)
     assert (later.started, later.clock_started, later.resumed) == (state.started, 12.0, 1)
     assert later.wall_s == 7.0, "the time between counts for nothing"
     assert later.watch.submission_s() == 6.0

@@ -70,6 +70,21 @@ def test_a_busy_machine_is_warned_of(tmp_path: Path) -> None:
     assert "other work took 50%" in text
     assert all(workload.name in text for workload in WORKLOADS)
     assert str(tmp_path / "busy" / "calibration.json") in text
+    assert "so that budgets there are too long" in text
+
+
+def test_of_a_clock_that_does_not_count_others_only_the_rest_is_warned_of(tmp_path: Path) -> None:
+    lines: list[str] = []
+    calm = runner([0.2], [])
+
+    def busy(trials: Sequence[Trial]) -> list[Record]:
+        took = [each.evaluations[-1].time_s for each in calm(trials)]
+        return [replace(each, contention_s=s, waited_s=s) for each, s in zip(calm(trials), took, strict=True)]
+
+    measure_step_time(Settings(results=tmp_path), WORKLOADS, "here", 1, busy, lines.append)
+    (text,) = lines
+    assert "other work took 50%" in text
+    assert "which is off its clock; for what shared caches and a lower turbo cost budgets may be a little" in text
 
 
 def test_a_reference_that_breaks_is_reported(tmp_path: Path) -> None:

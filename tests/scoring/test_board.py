@@ -281,7 +281,25 @@ def test_a_board_says_where_other_work_made_times_longer():
         f"busy machine: in 6 of {len(calm)} trials other work took more than 10% of the trial's core"
     )
     assert "at worst 30%, from muon on" in text
+    assert "so their times are too long" in text
     assert not [line for line in board(busy, by="steps").warnings if line.startswith("busy machine")]
+
+
+def test_what_came_off_the_clock_makes_times_a_little_longer_at_most():
+    calm = table(TIMES, contention_s=0.1, waited_s=0.1)
+    assert board(calm).warnings == board(table(TIMES)).warnings
+    share = {"muon": 1.0, "adamw": 1.0} if "adamw" in TIMES else {"muon": 1.0}
+    busy = [
+        replace(r, contention_s=r.evaluations[-1].time_s, waited_s=r.evaluations[-1].time_s)
+        if r.submission in share
+        else r
+        for r in calm
+    ]
+    (text,) = [line for line in board(busy).warnings if line.startswith("busy machine")]
+    assert "at worst 50%, from" in text, "of the wall's time"
+    assert "which is off their clocks; what shared caches and a lower turbo cost is on them" in text
+    assert "too long;" in text
+    assert "are too long" not in text
 
 
 def test_a_board_by_examples_says_whose_count_that_is():

@@ -92,7 +92,7 @@ def test_a_line_of_today_is_pinned() -> None:
     expected = (
         WRITTEN_IN_1.replace(b'"beside":{"auc"', b'"extra_metrics":{"auc"')
         .replace(b'"beside":{}', b'"extra_metrics":{}')
-        .replace(b'"others_s":0.25,"schema":1', b'"contention_s":0.25,"schema":3')
+        .replace(b'"others_s":0.25,"schema":1', b'"contention_s":0.25,"schema":4')
     )
     assert line == sealed(expected)
 
@@ -149,6 +149,16 @@ def test_fields_that_are_not_those_of_its_schema_are_refused(change: Callable[[d
         for reader in (from_json, BriefReader()):
             with pytest.raises(ValueError, match="not a record"):
                 reader(changed(line, change))
+
+
+@pytest.mark.parametrize("schema", [2, 3])
+def test_a_line_from_before_the_clock_of_the_cores_is_by_that_of_the_wall(schema: int) -> None:
+    line = changed(to_json(EXPECTED_OF_1).encode(), lambda data: data.update(schema=schema))
+    made, _ = from_line(line)
+    assert made == EXPECTED_OF_1
+    assert (made.schema, made.waited_s) == (SCHEMA, None)
+    assert BriefReader()(line) == (brief(made), hashlib.sha256(line).hexdigest()[:32])
+    assert codec._of_any_schema(line) == made
 
 
 def test_each_older_schema_has_its_migration() -> None:

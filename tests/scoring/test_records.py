@@ -36,7 +36,7 @@ def test_a_line_is_that_of_the_plain_dataclass() -> None:
         replace(record(), failure=failure, evaluations=(evaluation,)),
     ):
         usual = {"contention_s": None, "skipped": 0, "curve": None, "devices": 1, "machines": 1, "compiled": False}
-        usual |= {"horizon": 1.0, "batch": 1.0}
+        usual |= {"horizon": 1.0, "batch": 1.0, "waited_s": None}
         plain = {name: value for name, value in asdict(each).items() if name not in usual}
         text = json.dumps(plain, allow_nan=False, separators=(",", ":"))
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
