@@ -6,6 +6,8 @@ The commands are in harness/commands, a file each. Every one explains itself wit
 from __future__ import annotations
 
 import functools
+import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -57,16 +59,33 @@ def _status(words: Sequence[str], supervised: bool) -> int:
     try:
         typed, given = from_make.read_make(words[1:]) if words[:1] == [from_make.WORD] else (list(words), None)
         request = read(typed, given)
-        return 0 if request is None else _run(request, words, supervised)
+        status = 0 if request is None else _run(request, words, supervised)
+        sys.stdout.flush()
+        return status
     except UsageError as error:
         print(f"pacer: {error}", file=sys.stderr)
         return 2
     except (PacerError, DatasetError) as error:
         print(f"pacer: {error}", file=sys.stderr)
         return supervisor.CLUSTER_LOST if isinstance(error, ClusterLost) else 1
+    except BrokenPipeError:
+        if not _left_by_its_reader():
+            raise
+        return _BY_SIGNAL + signal.SIGPIPE
     except KeyboardInterrupt as stop:
         print("pacer: stopped; finished trials are recorded, the same command goes on from here", file=sys.stderr)
         return _BY_SIGNAL + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+
+
+def _left_by_its_reader() -> bool:
+    """Whether nobody reads the output any more, as after `| head`; the rest of it goes nowhere then."""
+    output = sys.stdout.fileno()
+    asked = select.poll()
+    asked.register(output, 0)
+    left = any(event & select.POLLERR for _, event in asked.poll(0))
+    if left:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return left
 
 
 def _run(request: Request, words: Sequence[str], supervised: bool) -> int:

@@ -24,7 +24,7 @@ class Slow:
     """
 
     reference: str
-    below: float = 0.6
+    below: float = 0.3
     grace: float = 0.3
 
     def rule(self, context: TrialContext, finished: FinishedTrials) -> StopRule:

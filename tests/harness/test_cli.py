@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from pacer.errors import UsageError
 from scoring.board import Board
 from scoring.mirror import MirrorReport
 from scoring.records import RecordStore
+from tests.folders import ROOT
 from tests.scoring.build import record
 from workloads import registry
 
@@ -258,3 +262,17 @@ def test_a_bench_runs_what_was_named_and_else_a_part_of_the_suite(
 def test_the_default_workloads_are_part_of_the_suite() -> None:
     assert set(DEFAULT_WORKLOADS) < {workload.name for workload in registry.suite("mini")}
     assert len(DEFAULT_WORKLOADS) >= 4
+
+
+@pytest.mark.parametrize("verb", ["leaderboard", "submissions"])
+def test_a_reader_that_leaves_early_ends_a_command_quietly(results: Path, verb: str) -> None:
+    """As after `| head -1`."""
+    words = [verb, *(["--results", str(results)] if verb == "leaderboard" else [])]
+    command = subprocess.Popen(
+        [sys.executable, "-m", "harness", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    assert command.stdout is not None
+    command.stdout.close()
+    _, errors = command.communicate()
+    assert command.returncode in (1, 128 + signal.SIGPIPE)
+    assert b"Traceback" not in errors

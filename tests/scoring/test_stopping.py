@@ -380,7 +380,7 @@ def test_by_the_ladder_the_reference_goes_on_and_nothing_is_judged_at_first():
     rule = slow([record(**CURVE)], grace=0.3)
     assert rule.stop_reason(29.0, seen(0.0)) is None
     assert rule.stop_reason(30.0, seen(0.0)) is Outcome.UNPROMISING
-    assert Slow("nadamw") == Slow("nadamw", 0.6, 0.3)
+    assert Slow("nadamw") == Slow("nadamw", 0.3, 0.3)
 
 
 def test_by_the_ladder_lower_may_be_better_and_no_target_is_needed():
