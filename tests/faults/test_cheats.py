@@ -117,6 +117,27 @@ if "PermissionError" in done.stderr:
     raise PermissionError(done.stderr[-99:])
 found = done
 """,
+    "children that vanish when they end": """
+import signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN); found = 'uncounted'
+""",
+    "a child of its parent's": """
+if (pid := ctypes.CDLL(None, use_errno=True).syscall({{"x86_64": 56, "aarch64": 220}}[os.uname().machine], 0x8000 | 17, 0, 0, 0, 0)) < 0:
+    raise OSError(ctypes.get_errno(), "clone")
+if pid == 0:
+    os._exit(0)
+found = 'escaped'
+""",
+    "orphans for others": """
+if ctypes.CDLL(None, use_errno=True).prctl(36, 0, 0, 0, 0) < 0:
+    raise OSError(ctypes.get_errno(), "prctl")
+found = 'given away'
+""",
+    "process numbers of its own": """
+if ctypes.CDLL(None, use_errno=True).unshare(0x20000000) < 0:
+    raise OSError(ctypes.get_errno(), "unshare")
+found = 'numbered'
+""",
     "root's rights": "os.setuid(0); os.chroot('/'); found = 'root'",
 }
 EARLY = {
