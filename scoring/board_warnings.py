@@ -100,7 +100,7 @@ def about_contention(chosen: Selection, by: str) -> list[str]:
     by_core = [r for r in known if r.busy and r.waited_s is not None]
     costs = (
         "which is off their clocks; what shared caches and a lower turbo cost is on them, so their times may be "
-        "10 to 25 % too long, and more where steps are short"
+        "10 to 25 % too long"
     )
     warnings: list[str] = []
     if by == "time" and by_wall:
